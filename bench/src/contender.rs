@@ -17,7 +17,7 @@ use crate::{
     machine::Cores,
     process::{self, Server},
     servers::{BOARD_DESCRIPTORS, board},
-    wire::{Call, Protocol},
+    wire::{Protocol, RpcCall},
 };
 
 /// A server to measure.
@@ -39,7 +39,7 @@ pub(crate) enum Contender {
 
 /// The form of a contender's messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
+pub(crate) enum MessageForm {
     /// `rides.v1.WatchFleetResponse`.
     Columns,
     /// `bench.v1.Tick`.
@@ -60,15 +60,15 @@ impl Contender {
     }
 
     /// Returns the form of its messages.
-    pub(crate) fn form(self) -> Form {
+    pub(crate) fn form(self) -> MessageForm {
         match self {
-            Self::Ours | Self::HyperColumns => Form::Columns,
-            Self::Tonic | Self::EnvoyGrpcio | Self::ConnectNode | Self::HyperRows => Form::Rows,
+            Self::Ours | Self::HyperColumns => MessageForm::Columns,
+            Self::Tonic | Self::EnvoyGrpcio | Self::ConnectNode | Self::HyperRows => MessageForm::Rows,
         }
     }
 
     /// Returns `true` if the contender receives positions. The others move the cars themselves.
-    pub(crate) fn is_fed(self) -> bool {
+    pub(crate) fn receives_positions(self) -> bool {
         self == Self::Ours
     }
 
@@ -82,10 +82,10 @@ impl Contender {
     }
 
     /// Returns the call of a viewer that sees all cars of [`downtown`].
-    pub(crate) fn watch(self) -> Call {
+    pub(crate) fn watch(self) -> RpcCall {
         match self.form() {
-            Form::Columns => watch_fleet(downtown().viewport(), true),
-            Form::Rows => Call::new("/bench.v1.Board/Watch", Vec::new()),
+            MessageForm::Columns => watch_fleet(downtown().viewport(), true),
+            MessageForm::Rows => RpcCall::new("/bench.v1.Board/Watch", Vec::new()),
         }
     }
 
@@ -100,7 +100,7 @@ impl Contender {
         let scratch = |name: &str| options.scratch.join(name);
         let log = self.log(options)?;
         match self {
-            Self::Ours => Server::start(ours(&options.server), cores, &log),
+            Self::Ours => Server::start(rides_without_limits(&options.server), cores, &log),
             Self::Tonic => Server::start(peer(&["tonic"])?, cores, &log),
             Self::HyperColumns | Self::HyperRows => {
                 let mut hyper = peer(&["hyper"])?;
@@ -143,7 +143,7 @@ impl Contender {
     }
 
     /// Returns `true` if the server has the method of [`who_am_i`].
-    pub(crate) fn knows_who_calls(self) -> bool {
+    pub(crate) fn has_who_am_i(self) -> bool {
         matches!(self, Self::Ours | Self::Tonic)
     }
 
@@ -151,7 +151,7 @@ impl Contender {
     /// beyond loopback, and accepts the token. The tonic server ignores the token.
     pub(crate) fn start_guarded(self, options: &Options, cores: Cores) -> Result<(Server, String)> {
         let data_dir = options.scratch.join("sessions");
-        let mut guarded = ours(&options.server);
+        let mut guarded = rides_without_limits(&options.server);
         guarded.env(DATA_DIR, &data_dir).args(["--auth", "required"]);
         // This server makes the key that signs the token.
         let guarded = Server::start(guarded, cores, &Self::Ours.log(options)?)?;
@@ -171,23 +171,23 @@ impl Contender {
 
 /// Returns a `Fleet.Watch` call for a viewport. With `moves`, as the page asks for, a message has only the movement
 /// of cars that only moved.
-pub(crate) fn watch_fleet(viewport: v1::Bounds, moves: bool) -> Call {
+pub(crate) fn watch_fleet(viewport: v1::Bounds, moves: bool) -> RpcCall {
     let request = v1::WatchFleetRequest { viewport: Some(viewport), moves, ..Default::default() };
-    Call::new("/rides.v1.Fleet/Watch", request.encode_to_vec())
+    RpcCall::new("/rides.v1.Fleet/Watch", request.encode_to_vec())
 }
 
 /// Returns the unary call that all servers support. It has a deadline, as good clients set one.
-pub(crate) fn check_health() -> Call {
-    Call { timeout: Some("5S"), ..Call::new("/grpc.health.v1.Health/Check", Vec::new()) }
+pub(crate) fn check_health() -> RpcCall {
+    RpcCall { timeout: Some("5S"), ..RpcCall::new("/grpc.health.v1.Health/Check", Vec::new()) }
 }
 
 /// Returns the unary call of Rides that does the least work of those that need a token.
-pub(crate) fn who_am_i(token: String) -> Call {
+pub(crate) fn who_am_i(token: String) -> RpcCall {
     let (timeout, token) = (Some("5S"), Some(token));
-    Call { timeout, token, ..Call::new("/rides.v1.Sessions/WhoAmI", Vec::new()) }
+    RpcCall { timeout, token, ..RpcCall::new("/rides.v1.Sessions/WhoAmI", Vec::new()) }
 }
 
-impl Form {
+impl MessageForm {
     /// Returns the number of cars in a message.
     ///
     /// # Errors
@@ -225,7 +225,7 @@ fn token(program: &Path, data_dir: &Path) -> Result<String> {
 /// Returns the command of rides-server under test. No address is exempt from limits, so that the cost of limits is
 /// measured too. The limits are too high to be reached, although one gateway reports for the whole fleet and all
 /// connections come from one machine.
-pub(crate) fn ours(program: &Path) -> Command {
+pub(crate) fn rides_without_limits(program: &Path) -> Command {
     const UNREACHED: [&str; 8] = [
         "--max-connections",
         "--max-connections-per-address",

@@ -62,7 +62,7 @@ pub(crate) struct Options {
     only: Vec<Contender>,
     /// Run only these benchmarks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    questions: Vec<measure::Question>,
+    questions: Vec<measure::Benchmark>,
     /// The number of runs of each benchmark, at least 3 for meaningful results [default: 3, with --quick 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     runs: Option<u32>,

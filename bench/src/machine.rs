@@ -68,7 +68,7 @@ fn pin(core: usize) -> Result<()> {
 /// Gives this thread, and those it starts from now on, the policy `SCHED_IDLE`. It runs when nothing else on the core
 /// has work, and is preempted at once when something has. A thread with the lowest `nice` would run to the end of its
 /// slice.
-pub(crate) fn step_back() -> Result<()> {
+pub(crate) fn use_idle_priority() -> Result<()> {
     let mut chrt = Command::new("chrt");
     chrt.args(["-i", "-p", "0", &gettid().as_raw_nonzero().to_string()]);
     let done = chrt.status().context("cannot start chrt: install util-linux")?;
@@ -78,7 +78,7 @@ pub(crate) fn step_back() -> Result<()> {
 
 /// Raises the limit of open files, for this process and the servers it starts. Returns the number of viewers that
 /// fit.
-pub(crate) fn most_sockets() -> Result<usize> {
+pub(crate) fn raise_file_limit() -> Result<usize> {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(FILES);
     let ask = |files| setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum: Some(files) });
     // Only root may go beyond the hard limit.

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::variable::variable;
 
-const START_WITHIN: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 const DRIVER_STARTS: u32 = 5;
 
 /// Chromium's flags: no screen, no background requests, WebGL2 rendered in software, and the test host name.
@@ -164,7 +164,7 @@ impl Browser {
     /// Sends a command of the DevTools protocol.
     async fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });
-        let done = self.client.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await;
+        let done = self.client.issue_cmd(VendorCommand { path: "goog/cdp/execute", body }).await;
         done.with_context(|| format!("{command} failed"))
     }
 
@@ -177,7 +177,7 @@ impl Browser {
         let body = json!({ "type": "browser" });
         let entries = self
             .client
-            .issue_cmd(Vendor { path: "se/log", body })
+            .issue_cmd(VendorCommand { path: "se/log", body })
             .await
             .context("cannot read the console log")?;
         let severe = |entry: &&Value| entry["level"] == "SEVERE";
@@ -240,7 +240,8 @@ async fn start_driver() -> Result<(Child, u16)> {
     for _ in 0..DRIVER_STARTS {
         let mut driver = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let output = driver.stdout.take().context("the driver's output is not piped")?;
-        let port = timeout(START_WITHIN, port_said(output)).await.context("the driver printed no port")??;
+        let port =
+            timeout(START_TIMEOUT, port_said(output)).await.context("the driver printed no port")??;
         if let Some(port) = port {
             return Ok((driver, port));
         }
@@ -267,12 +268,12 @@ async fn port_said(output: ChildStdout) -> Result<Option<u16>> {
 
 /// A WebDriver command that only chromedriver has.
 #[derive(Debug)]
-struct Vendor {
+struct VendorCommand {
     path: &'static str,
     body: Value,
 }
 
-impl WebDriverCompatibleCommand for Vendor {
+impl WebDriverCompatibleCommand for VendorCommand {
     fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
         base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
     }

@@ -13,10 +13,10 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use crate::server::{channel, showing};
+use crate::server::{channel, request_with_token};
 
 /// The time within which the server must send the next message to the driver.
-const NEWS_WITHIN: Duration = Duration::from_secs(20);
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The client side of a `Fleet.Drive` stream. Dropping it closes the stream without a sign-off.
 pub struct Driver {
@@ -55,12 +55,12 @@ impl Driver {
     ) -> Result<Self> {
         let (up, requests) = mpsc::channel(8);
         let mut client = FleetClient::new(channel(server).await?);
-        let stream = showing(ReceiverStream::new(requests), token)?;
+        let stream = request_with_token(ReceiverStream::new(requests), token)?;
         let down = client.drive(stream).await?.into_inner();
         let mut driver = Self { up, down, ride: String::new() };
         let location = Some(Location { lat: 60.17, lng: 24.94 });
-        driver.says(Up::SignOn(up::SignOn { car_id, driver_id, location })).await?;
-        match driver.hears().await? {
+        driver.send(Up::SignOn(up::SignOn { car_id, driver_id, location })).await?;
+        match driver.next_message().await? {
             Down::SignedOn(_) => Ok(driver),
             other => bail!("the first message is not signed_on: {other:?}"),
         }
@@ -76,11 +76,11 @@ impl Driver {
     /// # Errors
     /// When another message comes.
     pub async fn is_offered(&mut self) -> Result<()> {
-        let Down::Offer(Offer { ride_id, pickup, .. }) = self.hears().await? else {
+        let Down::Offer(Offer { ride_id, pickup, .. }) = self.next_message().await? else {
             bail!("the driver got no offer")
         };
         self.ride = ride_id;
-        self.says(Up::Position(up::Position { location: pickup, ..Default::default() })).await
+        self.send(Up::Position(up::Position { location: pickup, ..Default::default() })).await
     }
 
     /// Declines the offer. Dispatch then offers the ride to another car.
@@ -88,7 +88,7 @@ impl Driver {
     /// # Errors
     /// When the stream has ended.
     pub async fn declines(&self) -> Result<()> {
-        self.says(Up::Decline(up::DeclineOffer { ride_id: self.ride.clone() })).await
+        self.send(Up::Decline(up::DeclineOffer { ride_id: self.ride.clone() })).await
     }
 
     /// Accepts the offer, and waits for the assignment.
@@ -96,7 +96,7 @@ impl Driver {
     /// # Errors
     /// When the server refuses.
     pub async fn accepts(&mut self) -> Result<()> {
-        self.says(Up::Accept(up::AcceptOffer { ride_id: self.ride.clone() })).await?;
+        self.send(Up::Accept(up::AcceptOffer { ride_id: self.ride.clone() })).await?;
         self.has_ride().await
     }
 
@@ -105,7 +105,9 @@ impl Driver {
     /// # Errors
     /// When another message comes.
     pub async fn has_ride(&mut self) -> Result<()> {
-        let Down::Assignment(assignment) = self.hears().await? else { bail!("the driver got no assignment") };
+        let Down::Assignment(assignment) = self.next_message().await? else {
+            bail!("the driver got no assignment")
+        };
         self.ride = assignment.ride.context("an assignment without a ride")?.ride_id;
         Ok(())
     }
@@ -116,7 +118,7 @@ impl Driver {
     /// When the stream has ended.
     pub async fn gives_back(&self) -> Result<()> {
         let reason = "a flat tyre".to_owned();
-        self.says(Up::GiveBack(up::GiveBack { ride_id: self.ride.clone(), reason })).await
+        self.send(Up::GiveBack(up::GiveBack { ride_id: self.ride.clone(), reason })).await
     }
 
     /// Reports that the car is at the pickup.
@@ -124,7 +126,7 @@ impl Driver {
     /// # Errors
     /// When the server refuses.
     pub async fn arrives(&mut self) -> Result<()> {
-        self.says(Up::Arrive(up::Arrive { ride_id: self.ride.clone() })).await?;
+        self.send(Up::Arrive(up::Arrive { ride_id: self.ride.clone() })).await?;
         self.hears_of(RideState::Arrived).await
     }
 
@@ -133,7 +135,7 @@ impl Driver {
     /// # Errors
     /// When the server refuses.
     pub async fn picks_up(&mut self) -> Result<()> {
-        self.says(Up::PickUp(up::PickUp { ride_id: self.ride.clone() })).await?;
+        self.send(Up::PickUp(up::PickUp { ride_id: self.ride.clone() })).await?;
         self.hears_of(RideState::OnTrip).await
     }
 
@@ -142,16 +144,16 @@ impl Driver {
     /// # Errors
     /// When the server refuses.
     pub async fn drops_off(&mut self) -> Result<()> {
-        self.says(Up::DropOff(up::DropOff { ride_id: self.ride.clone() })).await?;
+        self.send(Up::DropOff(up::DropOff { ride_id: self.ride.clone() })).await?;
         self.hears_of(RideState::Completed).await
     }
 
-    async fn says(&self, message: Up) -> Result<()> {
+    async fn send(&self, message: Up) -> Result<()> {
         self.up.send(DriveRequest { message: Some(message) }).await.context("the driver's stream has ended")
     }
 
     /// Returns the next message that is not a heartbeat.
-    async fn hears(&mut self) -> Result<Down> {
+    async fn next_message(&mut self) -> Result<Down> {
         let message = async {
             loop {
                 let response = self.down.message().await?.context("the driver's stream has ended")?;
@@ -161,11 +163,11 @@ impl Driver {
                 }
             }
         };
-        timeout(NEWS_WITHIN, message).await.context("the driver got no message in time")?
+        timeout(MESSAGE_TIMEOUT, message).await.context("the driver got no message in time")?
     }
 
     async fn hears_of(&mut self, state: RideState) -> Result<()> {
-        let message = self.hears().await?;
+        let message = self.next_message().await?;
         let Down::Update(update) = &message else { bail!("no update: {message:?}") };
         let is = update.ride.as_ref().map(|ride| ride.state());
         ensure!(is == Some(state), "the ride is {is:?}, not {state:?}");

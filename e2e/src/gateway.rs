@@ -12,7 +12,7 @@ use crate::server::channel;
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.
-pub async fn cars_stand_at(server: SocketAddr, places: &[(f64, f64)]) -> Result<()> {
+pub async fn place_cars(server: SocketAddr, places: &[(f64, f64)]) -> Result<()> {
     let positions: Vec<_> = (1..)
         .zip(places)
         .map(|(car_id, (lat, lng))| {

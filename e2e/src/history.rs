@@ -8,16 +8,16 @@ use rides_proto::v1::{
     watch_response::Message,
 };
 
-use crate::server::{channel, showing};
+use crate::server::{channel, request_with_token};
 
 /// An event: its version, and the state of the ride after it, in the words of the page's `data-state`.
-pub type Happened = (u64, String);
+pub type TimelineEvent = (u64, String);
 
 /// Returns every event of a finished ride, in order.
 ///
 /// # Errors
 /// When the server cannot be reached, the stream breaks, or the number of events is not the version that `Get` returns.
-pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<Happened>> {
+pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<TimelineEvent>> {
     seen_by(server, ride_id, None).await
 }
 
@@ -25,17 +25,17 @@ pub async fn of(server: SocketAddr, ride_id: &str) -> Result<Vec<Happened>> {
 ///
 /// # Errors
 /// When [`of`] fails.
-pub async fn seen_by(server: SocketAddr, ride_id: &str, token: Option<&str>) -> Result<Vec<Happened>> {
+pub async fn seen_by(server: SocketAddr, ride_id: &str, token: Option<&str>) -> Result<Vec<TimelineEvent>> {
     let mut client = RidesClient::new(channel(server).await?);
     let watch = WatchRequest { ride_id: ride_id.to_owned(), ..Default::default() };
-    let mut stream = client.watch(showing(watch, token)?).await?.into_inner();
+    let mut stream = client.watch(request_with_token(watch, token)?).await?.into_inner();
     let mut happened = Vec::new();
     while let Some(message) = stream.message().await? {
         if let Some(Message::Event(v1::RideEvent { version, event: Some(event), .. })) = message.message {
             happened.push((version, state_after(&event).to_owned()));
         }
     }
-    let get = showing(GetRequest { ride_id: ride_id.to_owned() }, token)?;
+    let get = request_with_token(GetRequest { ride_id: ride_id.to_owned() }, token)?;
     let get = client.get(get).await?.into_inner();
     let version = get.ride.context("a Get response without a ride")?.version;
     ensure!(happened.len() as u64 == version, "{} events, and the ride is at {version}", happened.len());

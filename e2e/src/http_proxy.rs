@@ -27,11 +27,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use crate::server::ANY_PORT;
 
 /// A function that changes a response. Its first argument is the path of the request.
-pub type Change = fn(&str, Response<String>) -> Response<String>;
+pub type ResponseChange = fn(&str, Response<String>) -> Response<String>;
 
 /// The changes that a proxy makes to requests and responses. By default it makes none.
 #[derive(Clone, Default)]
-pub struct Habits {
+pub struct ProxyBehaviour {
     /// Buffers each response until this many bytes have arrived or the response ends. 0 turns buffering off.
     pub holds_back: usize,
     /// The `host` header that the server gets in place of the browser's.
@@ -41,7 +41,7 @@ pub struct Habits {
     /// Responds to every POST itself, with this HTTP status and an HTML page.
     pub refuses: Option<StatusCode>,
     /// Changes the responses to requests other than POST, except the WebAssembly.
-    pub changes: Option<Change>,
+    pub changes: Option<ResponseChange>,
     /// Truncates the page's WebAssembly to this many bytes.
     pub cuts_wasm: Option<usize>,
     /// Sends an HTML page in place of the page's WebAssembly, as a captive portal does.
@@ -58,7 +58,7 @@ pub struct HttpProxy {
 struct Shared {
     server: SocketAddr,
     client: Client<HttpConnector, Body>,
-    habits: Mutex<Habits>,
+    habits: Mutex<ProxyBehaviour>,
 }
 
 impl HttpProxy {
@@ -66,7 +66,7 @@ impl HttpProxy {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn start(server: SocketAddr, habits: Habits) -> Result<Self> {
+    pub async fn start(server: SocketAddr, habits: ProxyBehaviour) -> Result<Self> {
         let listener = TcpListener::bind(ANY_PORT).await.context("cannot bind a port for the proxy")?;
         let address = listener.local_addr()?;
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -85,7 +85,7 @@ impl HttpProxy {
     }
 
     /// Replaces the habits. Requests that arrive later get the new ones.
-    pub fn becomes(&self, habits: Habits) {
+    pub fn becomes(&self, habits: ProxyBehaviour) {
         *self.shared.habits.lock().unwrap_or_else(PoisonError::into_inner) = habits;
     }
 }
@@ -129,7 +129,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 }
 
 /// Returns the request to send to the server, or `None` if its path is not below the prefix.
-fn forwarded(request: Request, habits: &Habits, server: SocketAddr) -> Option<Request> {
+fn forwarded(request: Request, habits: &ProxyBehaviour, server: SocketAddr) -> Option<Request> {
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query()?.as_str().strip_prefix(habits.prefix)?;
     let path = path.starts_with('/').then_some(path)?;
@@ -216,8 +216,11 @@ mod tests {
 
     #[test]
     fn a_prefix_is_taken_away_and_the_host_renamed() {
-        let habits =
-            Habits { prefix: "/rides", host: Some("rides.internal".to_owned()), ..Habits::default() };
+        let habits = ProxyBehaviour {
+            prefix: "/rides",
+            host: Some("rides.internal".to_owned()),
+            ..ProxyBehaviour::default()
+        };
         let forward = |path: &str| {
             let request = Request::get(path).header(header::HOST, "seen").body(Body::empty()).unwrap();
             forwarded(request, &habits, ANY_PORT)

@@ -11,10 +11,10 @@ use fantoccini::{
 };
 use serde_json::Value;
 
-use crate::{browser::Browser, history::Happened, pixels, wait};
+use crate::{browser::Browser, history::TimelineEvent, pixels, wait};
 
 /// The time within which the page must display a change or the result of an action.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The page in a browser.
 pub struct Page {
@@ -46,10 +46,10 @@ impl Page {
     /// Waits for an element by its `data-testid` until it is visible, and returns it.
     ///
     /// # Errors
-    /// When it is not visible within [`SOON`].
+    /// When it is not visible within [`PAGE_TIMEOUT`].
     pub async fn element(&self, id: &str) -> Result<Element> {
         let selector = by_id(id);
-        wait::until(&format!("{selector} to be visible"), SOON, async || {
+        wait::until(&format!("{selector} to be visible"), PAGE_TIMEOUT, async || {
             let Some(element) = self.browser.client.find_all(Locator::Css(&selector)).await?.pop() else {
                 return Ok(None);
             };
@@ -97,7 +97,7 @@ impl Page {
     ///
     /// # Errors
     /// When the browser does not respond.
-    pub async fn timeline(&self) -> Result<Vec<Happened>> {
+    pub async fn timeline(&self) -> Result<Vec<TimelineEvent>> {
         let script = format!(
             "return [...document.querySelectorAll('{} > li')].map(li => [li.dataset.version, li.dataset.state])",
             by_id("timeline")
@@ -120,9 +120,9 @@ impl Page {
     /// Clicks a button as soon as it is enabled.
     ///
     /// # Errors
-    /// When it is not enabled within [`SOON`].
+    /// When it is not enabled within [`PAGE_TIMEOUT`].
     pub async fn press(&self, id: &str) -> Result<()> {
-        wait::until(&format!("{id} to be clickable"), SOON, async || {
+        wait::until(&format!("{id} to be clickable"), PAGE_TIMEOUT, async || {
             let element = self.element(id).await?;
             let clicked = element.is_enabled().await.unwrap_or(false) && element.click().await.is_ok();
             Ok(clicked.then_some(()))
@@ -149,7 +149,7 @@ impl Page {
     pub async fn choose_street(&self, id: &str, street: &str) -> Result<()> {
         self.type_into(id, street).await?;
         let suggestion = format!("#{id}-list [role=option]");
-        let first = wait::until(&format!("a suggestion for {street:?}"), SOON, async || {
+        let first = wait::until(&format!("a suggestion for {street:?}"), PAGE_TIMEOUT, async || {
             Ok(self.browser.client.find_all(Locator::Css(&suggestion)).await?.into_iter().next())
         })
         .await?;
@@ -201,7 +201,7 @@ impl Page {
         self.script(&show_panels("hidden")).await?;
         let map = self.element("map").await?;
         let mut before = map.screenshot().await?;
-        let at_rest = wait::until("the map to be still", SOON, async || {
+        let at_rest = wait::until("the map to be still", PAGE_TIMEOUT, async || {
             let after = map.screenshot().await?;
             let changed = pixels::differing(&before, &after)?;
             before.clone_from(&after);
@@ -225,11 +225,13 @@ impl Page {
     /// Returns a performance mark that the page sets, in milliseconds after navigation.
     ///
     /// # Errors
-    /// When the page does not set it within [`SOON`].
+    /// When the page does not set it within [`PAGE_TIMEOUT`].
     pub async fn mark(&self, name: &str) -> Result<f64> {
         let script = format!("return performance.getEntriesByName('{name}')[0]?.startTime ?? null");
-        wait::until(&format!("the mark {name:?}"), SOON, async || Ok(self.script(&script).await?.as_f64()))
-            .await
+        wait::until(&format!("the mark {name:?}"), PAGE_TIMEOUT, async || {
+            Ok(self.script(&script).await?.as_f64())
+        })
+        .await
     }
 
     /// Returns the visible text of the page.
@@ -240,12 +242,12 @@ impl Page {
         Ok(self.script("return document.body.innerText").await?.as_str().unwrap_or_default().to_owned())
     }
 
-    /// Waits until the page contains `words`.
+    /// Waits until the page contains `state_text`.
     ///
     /// # Errors
-    /// When they do not appear within [`SOON`].
+    /// When they do not appear within [`PAGE_TIMEOUT`].
     pub async fn says(&self, words: &str) -> Result<()> {
-        wait::until(&format!("the page to say {words:?}"), SOON, async || {
+        wait::until(&format!("the page to say {words:?}"), PAGE_TIMEOUT, async || {
             Ok(self.text().await?.contains(words).then_some(()))
         })
         .await

@@ -26,10 +26,10 @@ use tower_http::services::ServeDir;
 use crate::variable::variable;
 
 /// The time within which a server must print its address. It loads its map before.
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time within which a server must exit after SIGTERM.
-const END_WITHIN: Duration = Duration::from_secs(15);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An address that binds any free port of the loopback interface.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -59,7 +59,7 @@ pub async fn token(data_dir: &Path, arguments: &[&str]) -> Result<String> {
 ///
 /// # Errors
 /// When the token is not a valid header value.
-pub fn showing<T>(message: T, token: Option<&str>) -> Result<Request<T>> {
+pub fn request_with_token<T>(message: T, token: Option<&str>) -> Result<Request<T>> {
     let mut request = Request::new(message);
     if let Some(token) = token {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
@@ -106,8 +106,9 @@ impl RidesServer {
 
         let output = child.stdout.take().context("the server's output is not piped")?;
         let mut lines = BufReader::new(output).lines();
-        let said =
-            timeout(START_WITHIN, lines.next_line()).await.context("the server did not print its address")?;
+        let said = timeout(START_TIMEOUT, lines.next_line())
+            .await
+            .context("the server did not print its address")?;
         let Some(line) = said? else { bail!("the server exited at its start ({})", child.wait().await?) };
         // The pipe is kept open and read: a server whose standard output is closed may fail when it next writes to it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -148,7 +149,7 @@ impl RidesServer {
     /// When it does not exit in time, or exits with a failure.
     pub async fn ends(mut self) -> Result<()> {
         let status =
-            timeout(END_WITHIN, self.child.wait()).await.context("the server did not exit in time")??;
+            timeout(EXIT_TIMEOUT, self.child.wait()).await.context("the server did not exit in time")??;
         ensure!(status.success(), "the server exited with {status}");
         Ok(())
     }

@@ -10,10 +10,10 @@ use http::StatusCode;
 use rides_e2e::{
     driver::Driver,
     history,
-    http_proxy::{Habits, HttpProxy},
-    page::SOON,
+    http_proxy::{HttpProxy, ProxyBehaviour},
+    page::PAGE_TIMEOUT,
+    page_test::{NO_CARS, PageTest},
     server::ANY_PORT,
-    stage::{QUIET, Stage},
     wait,
 };
 use serde_json::json;
@@ -29,10 +29,12 @@ const FRESH_MS: f64 = 3_000.0;
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<()> {
-    Stage::run("held-back", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("held-back", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
-        let proxy = HttpProxy::start(server, Habits { holds_back: BUFFER, ..Habits::default() }).await?;
+        let proxy =
+            HttpProxy::start(server, ProxyBehaviour { holds_back: BUFFER, ..ProxyBehaviour::default() })
+                .await?;
         let page = &stage.page;
         let opened = Instant::now();
         page.open(&format!("http://{}/", proxy.address())).await?;
@@ -51,17 +53,17 @@ async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<(
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
         stage.screenshot("followed").await?;
         page.browser.resize(390, 844).await?;
         stage.screenshot("phone").await?;
         page.browser.resize(1440, 900).await?;
         driver.arrives().await?;
         driver.picks_up().await?;
-        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        page.reaches("ride-state", &["on-trip"], PAGE_TIMEOUT).await?;
         let oldest = page.script(OLDEST).await?;
         driver.drops_off().await?;
-        page.reaches("ride-state", &["completed"], SOON).await?;
+        page.reaches("ride-state", &["completed"], PAGE_TIMEOUT).await?;
         let (truth, told) = (history::of(server, driver.ride()).await?, page.timeline().await?);
         ensure!(told == truth, "the page shows {told:?}, the server has {truth:?}");
         ensure!(page.state("connection").await?.as_deref() == Some("live"), "the page is not live any more");
@@ -69,9 +71,9 @@ async fn a_page_whose_streams_are_held_back_goes_on_by_short_calls() -> Result<(
         println!("the newest frame was never older than {oldest:.0} ms");
         ensure!(oldest < FRESH_MS, "the newest frame was {oldest:.0} ms old");
 
-        proxy.becomes(Habits::default());
+        proxy.becomes(ProxyBehaviour::default());
         page.script("window.dispatchEvent(new Event('online'))").await?;
-        wait::until("the page to detect that streams pass", SOON, async || {
+        wait::until("the page to detect that streams pass", PAGE_TIMEOUT, async || {
             Ok(page.attribute("held-back", "role").await?.is_none().then_some(()))
         })
         .await?;
@@ -105,52 +107,55 @@ const OLDEST: &str = r"
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> {
-    Stage::run("refused", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("refused", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
-        let renames = |host: String| Habits { host: Some(host), ..Habits::default() };
+        let renames = |host: String| ProxyBehaviour { host: Some(host), ..ProxyBehaviour::default() };
         let proxy = HttpProxy::start(server, renames(server.to_string())).await?;
         let page = &stage.page;
         page.open(&format!("http://{}/", proxy.address())).await?;
-        page.reaches("connection", &["refused"], SOON).await?;
+        page.reaches("connection", &["refused"], PAGE_TIMEOUT).await?;
         page.says("The calls of this page are refused").await?;
         let why = page.element("refusal").await?.text().await?;
         println!("{why}");
         ensure!(why.contains("--allow-origin"), "the page does not name the flag to set: {why}");
         stage.screenshot("renamed").await?;
 
-        proxy.becomes(Habits::default());
+        proxy.becomes(ProxyBehaviour::default());
         page.press("try-now").await?;
         page.is_live().await?;
         let mut driver = Driver::signs_on(server, 7).await?;
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
 
         for (habits, words) in [
             (renames("rides.example".to_owned()), "--allow-host"),
-            (Habits { refuses: Some(StatusCode::FORBIDDEN), ..Habits::default() }, "HTTP 403"),
             (
-                Habits { refuses: Some(StatusCode::UNAUTHORIZED), ..Habits::default() },
+                ProxyBehaviour { refuses: Some(StatusCode::FORBIDDEN), ..ProxyBehaviour::default() },
+                "HTTP 403",
+            ),
+            (
+                ProxyBehaviour { refuses: Some(StatusCode::UNAUTHORIZED), ..ProxyBehaviour::default() },
                 "Reload this page to log in",
             ),
-            (Habits { refuses: Some(StatusCode::OK), ..Habits::default() }, "HTTP 200"),
+            (ProxyBehaviour { refuses: Some(StatusCode::OK), ..ProxyBehaviour::default() }, "HTTP 200"),
         ] {
             proxy.becomes(habits);
             // The events of a laptop that sleeps and wakes: the page opens its streams again.
             page.script("window.dispatchEvent(new Event('pagehide'))").await?;
             page.script("window.dispatchEvent(new Event('pageshow'))").await?;
-            page.reaches("connection", &["refused"], SOON).await?;
+            page.reaches("connection", &["refused"], PAGE_TIMEOUT).await?;
             page.says(words).await?;
             stage.screenshot(&words.replace([' ', '-'], "")).await?;
             ensure!(page.state("ride-state").await?.as_deref() == Some("assigned"), "the ride was dropped");
-            proxy.becomes(Habits::default());
+            proxy.becomes(ProxyBehaviour::default());
             page.press("try-now").await?;
             page.is_live().await?;
         }
         driver.arrives().await?;
-        page.reaches("ride-state", &["arrived"], SOON).await?;
+        page.reaches("ride-state", &["arrived"], PAGE_TIMEOUT).await?;
         page.open("about:blank").await?;
         stage.console_is_clean(|error| error.from_network).await
     })
@@ -161,10 +166,12 @@ async fn a_page_whose_calls_are_refused_says_why_and_what_to_do() -> Result<()> 
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_below_a_path_that_the_proxy_takes_away_is_live() -> Result<()> {
-    Stage::run("below-a-path", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("below-a-path", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
-        let proxy = HttpProxy::start(server, Habits { prefix: "/rides", ..Habits::default() }).await?;
+        let proxy =
+            HttpProxy::start(server, ProxyBehaviour { prefix: "/rides", ..ProxyBehaviour::default() })
+                .await?;
         let page = &stage.page;
         page.open(&format!("http://{}/rides/", proxy.address())).await?;
         page.is_live().await?;

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use fantoccini::{Locator, key::Key};
 use rides_e2e::{
     driver::Driver,
-    gateway::cars_stand_at,
-    page::{Page, SOON},
+    gateway::place_cars,
+    page::{PAGE_TIMEOUT, Page},
+    page_test::{NO_CARS, PageTest},
     pixels,
     server::{ANY_PORT, PageOnly, channel},
-    stage::{QUIET, Stage},
     variable::variable,
     wait,
 };
@@ -27,7 +27,7 @@ const A_RIDE: Duration = Duration::from_secs(240);
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_loads_and_its_cars_move() -> Result<()> {
-    Stage::live("cars-move", async |stage| {
+    PageTest::live("cars-move", async |stage| {
         let first_frame = stage.page.mark("first-frame").await?;
         println!("first frame {first_frame:.0} ms after navigation");
         if let Some(limit) = variable("RIDES_E2E_FIRST_FRAME_MS") {
@@ -44,7 +44,7 @@ async fn the_page_loads_and_its_cars_move() -> Result<()> {
         let map = stage.page.element("map").await?;
         let before = map.screenshot().await?;
         // The area of a few cars. They move by several times their own length within the timeout.
-        wait::until("200 pixels of the map to change", SOON, async || {
+        wait::until("200 pixels of the map to change", PAGE_TIMEOUT, async || {
             let after = map.screenshot().await?;
             Ok((pixels::differing(&before, &after)? > 200).then_some(()))
         })
@@ -61,7 +61,7 @@ async fn the_page_loads_and_its_cars_move() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_ride_is_booked_by_street_and_followed_to_its_end() -> Result<()> {
-    Stage::live("ride", async |stage| {
+    PageTest::live("ride", async |stage| {
         let page = &stage.page;
         page.choose_street("pickup", "Mannerheimintie").await?;
         page.choose_street("dropoff", "Snellmaninkatu").await?;
@@ -85,11 +85,11 @@ async fn a_ride_is_booked_by_street_and_followed_to_its_end() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_ride_is_booked_on_the_map_and_cancelled() -> Result<()> {
-    Stage::live("cancel", async |stage| {
+    PageTest::live("cancel", async |stage| {
         let page = &stage.page;
         page.books_on_the_map().await?;
         page.press("cancel").await?;
-        page.reaches("ride-state", &["cancelled"], SOON).await?;
+        page.reaches("ride-state", &["cancelled"], PAGE_TIMEOUT).await?;
         let listed = page.element("rides").await?.text().await?.to_lowercase();
         ensure!(listed.contains("cancelled"), "the list of rides does not show the cancellation: {listed}");
         stage.screenshot("cancelled").await
@@ -104,8 +104,8 @@ async fn what_others_write_is_text() -> Result<()> {
     const NAME: &str = "<img src=x onerror=window.pwned=1>";
     const REASON: &str =
         "<script>window.pwned=1</script><a href=\"javascript:window.pwned=1\">go</a> \u{202e}txet";
-    Stage::run("hostile-names", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("hostile-names", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;
@@ -114,13 +114,13 @@ async fn what_others_write_is_text() -> Result<()> {
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
         page.says(NAME).await.context("the page does not show the driver's name")?;
 
         let ride_id = driver.ride().to_owned();
         let cancel = CancelRequest { ride_id, by: Actor::Dispatcher.into(), reason: REASON.to_owned() };
         RidesClient::new(channel(server).await?).cancel(cancel).await?;
-        page.reaches("ride-state", &["cancelled"], SOON).await?;
+        page.reaches("ride-state", &["cancelled"], PAGE_TIMEOUT).await?;
         page.says("window.pwned=1</script>").await.context("the page does not show the reason")?;
         let made =
             "return [window.pwned, document.querySelectorAll('body img, body a[href^=javascript]').length]";
@@ -133,7 +133,7 @@ async fn what_others_write_is_text() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn bad_input_is_told_at_the_field() -> Result<()> {
-    Stage::live("bad-input", async |stage| {
+    PageTest::live("bad-input", async |stage| {
         let page = &stage.page;
         page.type_into("pickup", "no such street, surely").await?;
         page.says("No street of that name").await?;
@@ -147,7 +147,7 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
         page.browser
             .client
             .wait()
-            .at_most(SOON)
+            .at_most(PAGE_TIMEOUT)
             .for_element(Locator::Css(invalid))
             .await
             .context("the field is not marked as invalid")?;
@@ -169,10 +169,10 @@ async fn bad_input_is_told_at_the_field() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_is_live_again_after_the_server_was_killed() -> Result<()> {
-    Stage::live("restart", async |stage| {
+    PageTest::live("restart", async |stage| {
         stage.page.script("window.sameDocument = true").await?;
         let address = stage.kill_server().await?;
-        stage.page.reaches("connection", &["reconnecting", "connecting"], SOON).await?;
+        stage.page.reaches("connection", &["reconnecting", "connecting"], PAGE_TIMEOUT).await?;
         stage.screenshot("gone").await?;
 
         stage.start_server(address).await?;
@@ -190,7 +190,7 @@ async fn the_page_is_live_again_after_the_server_was_killed() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_without_a_server_says_so_and_goes_live_by_itself() -> Result<()> {
-    Stage::run("no-server", async |stage| {
+    PageTest::run("no-server", async |stage| {
         let alone = PageOnly::start().await?;
         let address = alone.address();
         stage.page.open(&format!("http://{address}/")).await?;
@@ -214,31 +214,31 @@ const CROWD: [(f64, f64); 5] =
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_crowd_is_shown_as_density_and_as_cars_again_when_it_is_none() -> Result<()> {
-    Stage::run("density", async |stage| {
-        stage.set_flags(QUIET.into_iter().chain(["--viewer-cars", "4"]));
+    PageTest::run("density", async |stage| {
+        stage.set_flags(NO_CARS.into_iter().chain(["--viewer-cars", "4"]));
         let server = stage.start_server(ANY_PORT).await?;
-        cars_stand_at(server, &CROWD).await?;
+        place_cars(server, &CROWD).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
-        stage.page.reaches("legend", &["densities"], SOON).await?;
+        stage.page.reaches("legend", &["densities"], PAGE_TIMEOUT).await?;
         zoom(&stage.page, "0").await?;
         stage.page.says("5 cars in view, shown as density").await?;
         let crowd = stage.page.map_at_rest().await?;
         stage.screenshot("crowd").await?;
 
         let elsewhere = [(61.5, 23.76); 3];
-        cars_stand_at(server, &elsewhere).await?;
-        stage.page.reaches("legend", &["cars"], SOON).await?;
+        place_cars(server, &elsewhere).await?;
+        stage.page.reaches("legend", &["cars"], PAGE_TIMEOUT).await?;
         stage.page.says("2 cars in view").await?;
         let few = stage.page.map_at_rest().await?;
         stage.screenshot("few").await?;
         let tiles = pixels::differing(&crowd, &few)?;
         ensure!(tiles > 100_000, "only {tiles} pixels of the map changed");
 
-        cars_stand_at(server, &CROWD).await?;
-        stage.page.reaches("legend", &["densities"], SOON).await?;
+        place_cars(server, &CROWD).await?;
+        stage.page.reaches("legend", &["densities"], PAGE_TIMEOUT).await?;
         zoom(&stage.page, "+++").await?;
-        stage.page.reaches("legend", &["cars"], SOON).await?;
+        stage.page.reaches("legend", &["cars"], PAGE_TIMEOUT).await?;
         stage.page.says("1 car in view").await?;
         stage.screenshot("from-close-by").await
     })

@@ -9,12 +9,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rides_e2e::{
+    bad_network::{BadNetwork, NetworkCondition},
     driver::Driver,
     history,
-    page::{Page, SOON},
-    proxy::{Proxy, Weather},
+    page::{PAGE_TIMEOUT, Page},
+    page_test::{NO_CARS, PageTest},
     server::ANY_PORT,
-    stage::{QUIET, Stage},
     wait,
 };
 
@@ -22,13 +22,13 @@ use rides_e2e::{
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
-    Stage::run("offline", async |stage| {
+    PageTest::run("offline", async |stage| {
         let server = quiet_server(stage).await?;
         let mut driver = books_and_gets_a_car(stage, server, server).await?;
         let page = &stage.page;
 
         page.browser.set_offline(true).await?;
-        page.reaches("connection", &["offline"], SOON).await?;
+        page.reaches("connection", &["offline"], PAGE_TIMEOUT).await?;
         page.says("last known").await.context("the time to the pickup is not marked as last known")?;
         driver.arrives().await?;
         driver.picks_up().await?;
@@ -38,7 +38,7 @@ async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
         page.browser.set_offline(false).await?;
         page.is_live().await?;
         has_resumed(page, 3).await?;
-        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        page.reaches("ride-state", &["on-trip"], PAGE_TIMEOUT).await?;
         stage.screenshot("resumed").await?;
         driver.drops_off().await?;
         tells_all(page, server, driver.ride()).await?;
@@ -51,9 +51,9 @@ async fn a_followed_ride_resumes_after_the_network_was_gone() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> {
-    Stage::run("restarted", async |stage| {
+    PageTest::run("restarted", async |stage| {
         let data = tempfile::tempdir()?;
-        stage.set_flags(QUIET.into_iter().chain([
+        stage.set_flags(NO_CARS.into_iter().chain([
             "--data-dir",
             data.path().to_str().context("the path of the data directory is not UTF-8")?,
         ]));
@@ -61,7 +61,7 @@ async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> 
         books_and_gets_a_car(stage, server, server).await?;
 
         stage.kill_server().await?;
-        stage.page.reaches("connection", &["reconnecting"], SOON).await?;
+        stage.page.reaches("connection", &["reconnecting"], PAGE_TIMEOUT).await?;
         stage.page.says("Reconnecting in ").await.context("the page shows no countdown")?;
         stage.screenshot("killed").await?;
         stage.page.browser.resize(390, 844).await?;
@@ -74,10 +74,10 @@ async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> 
         stage.page.is_live().await?;
         driver.arrives().await?;
         driver.picks_up().await?;
-        stage.page.reaches("ride-state", &["on-trip"], SOON).await?;
+        stage.page.reaches("ride-state", &["on-trip"], PAGE_TIMEOUT).await?;
 
         stage.drain_server().await?;
-        stage.page.reaches("connection", &["draining"], SOON).await?;
+        stage.page.reaches("connection", &["draining"], PAGE_TIMEOUT).await?;
         stage.server_ends().await?;
         stage.start_server(server).await?;
         let mut driver = Driver::signs_on(server, CAR).await?;
@@ -94,7 +94,7 @@ async fn a_followed_ride_resumes_after_the_server_was_restarted() -> Result<()> 
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Result<()> {
-    Stage::run("drained", async |stage| {
+    PageTest::run("drained", async |stage| {
         let server = quiet_server(stage).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
@@ -102,7 +102,7 @@ async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Resul
         stage.page.says("Book for").await?;
 
         stage.drain_server().await?;
-        stage.page.reaches("connection", &["draining"], SOON).await?;
+        stage.page.reaches("connection", &["draining"], PAGE_TIMEOUT).await?;
         stage.screenshot("draining").await?;
         stage.server_ends().await?;
         stage.page.press("book").await?;
@@ -110,7 +110,7 @@ async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Resul
         stage.screenshot("booking").await?;
 
         stage.start_server(server).await?;
-        stage.page.reaches("ride-state", &["requested"], SOON).await?;
+        stage.page.reaches("ride-state", &["requested"], PAGE_TIMEOUT).await?;
         stage.page.is_live().await?;
         ensure!(history::rides(server).await? == 1, "the server does not have exactly one ride");
         stage.console_is_clean(|error| error.from_network).await
@@ -123,9 +123,9 @@ async fn the_page_says_that_the_server_goes_and_books_once_it_is_back() -> Resul
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits() -> Result<()> {
     const SEED: u64 = 20_261_121;
-    Stage::run("storm", async |stage| {
+    PageTest::run("storm", async |stage| {
         let server = quiet_server(stage).await?;
-        let proxy = Proxy::start(server, SEED).await?;
+        let proxy = BadNetwork::start(server, SEED).await?;
         let first = books_and_gets_a_car(stage, server, proxy.address()).await?;
         let mut others = Vec::new();
         for number in 1..=6 {
@@ -134,7 +134,7 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         let mut driver = others.pop().context("no driver signed on")?;
         let page = &stage.page;
 
-        proxy.turn(Weather::Storm);
+        proxy.turn(NetworkCondition::Lossy);
         first.gives_back().await?;
         for other in &mut others {
             other.is_offered().await?;
@@ -143,22 +143,23 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
         }
         driver.is_offered().await?;
         driver.accepts().await?;
-        proxy.turn(Weather::Fair);
-        page.reaches("ride-state", &["assigned"], SOON).await?;
+        proxy.turn(NetworkCondition::Normal);
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
         page.is_live().await?;
         let (resumed, _) = resumed(page).await?.context("the page never resumed: the storm cut no stream")?;
         println!("after the storm: resumed at version {resumed}");
         stage.screenshot("after").await?;
 
         let before = page.timeline().await?.len() as u64;
-        proxy.turn(Weather::Silence);
+        proxy.turn(NetworkCondition::Blackhole);
         driver.arrives().await?;
         driver.picks_up().await?;
         // If the storm has cut a stream, the page reports that first.
-        let silent = page.reaches("connection", &["stalled", "reconnecting", "connecting"], SOON).await?;
+        let silent =
+            page.reaches("connection", &["stalled", "reconnecting", "connecting"], PAGE_TIMEOUT).await?;
         stage.screenshot(&silent).await?;
-        page.reaches("connection", &["reconnecting", "connecting"], SOON).await?;
-        proxy.turn(Weather::Fair);
+        page.reaches("connection", &["reconnecting", "connecting"], PAGE_TIMEOUT).await?;
+        proxy.turn(NetworkCondition::Normal);
         has_resumed(page, before).await?;
         driver.drops_off().await?;
         tells_all(page, server, driver.ride()).await?;
@@ -173,7 +174,7 @@ async fn a_followed_ride_is_complete_over_a_network_that_cuts_delays_and_splits(
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Result<()> {
-    Stage::run("hidden", async |stage| {
+    PageTest::run("hidden", async |stage| {
         let server = quiet_server(stage).await?;
         stage.page.browser.on_every_page(COUNTERS).await?;
         let mut driver = books_and_gets_a_car(stage, server, server).await?;
@@ -181,7 +182,7 @@ async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Resu
         has_streams(page, 2).await?;
 
         page.browser.set_hidden(true).await?;
-        wait::until("the page to be hidden", SOON, async || {
+        wait::until("the page to be hidden", PAGE_TIMEOUT, async || {
             Ok((page.script("return document.visibilityState").await? == "hidden").then_some(()))
         })
         .await?;
@@ -197,9 +198,9 @@ async fn a_page_that_nobody_sees_rests_and_catches_up_when_it_is_shown() -> Resu
 
         page.browser.set_hidden(false).await?;
         has_resumed(page, 3).await?;
-        page.reaches("ride-state", &["on-trip"], SOON).await?;
+        page.reaches("ride-state", &["on-trip"], PAGE_TIMEOUT).await?;
         page.is_live().await?;
-        let after = wait::until("the page to be up to date", SOON, async || {
+        let after = wait::until("the page to be up to date", PAGE_TIMEOUT, async || {
             Ok(page.script("return window.right_after ?? null").await?.as_f64())
         })
         .await?;
@@ -259,7 +260,7 @@ const COUNTERS: &str = r"
 
 /// Waits until the page has `count` open streams.
 async fn has_streams(page: &Page, count: u64) -> Result<()> {
-    wait::until(&format!("the page to have {count} open streams"), SOON, async || {
+    wait::until(&format!("the page to have {count} open streams"), PAGE_TIMEOUT, async || {
         Ok((page.script("return window.streams").await? == count).then_some(()))
     })
     .await
@@ -269,13 +270,13 @@ async fn has_streams(page: &Page, count: u64) -> Result<()> {
 const CAR: i64 = 7;
 
 /// Starts a server without simulated cars.
-async fn quiet_server(stage: &mut Stage) -> Result<SocketAddr> {
-    stage.set_flags(QUIET);
+async fn quiet_server(stage: &mut PageTest) -> Result<SocketAddr> {
+    stage.set_flags(NO_CARS);
     stage.start_server(ANY_PORT).await
 }
 
 /// Opens the page, books a ride, and waits until the page shows that it is assigned: at version 3.
-async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: SocketAddr) -> Result<Driver> {
+async fn books_and_gets_a_car(stage: &PageTest, server: SocketAddr, page_at: SocketAddr) -> Result<Driver> {
     let page = &stage.page;
     page.open(&format!("http://{page_at}/")).await?;
     page.is_live().await?;
@@ -283,7 +284,7 @@ async fn books_and_gets_a_car(stage: &Stage, server: SocketAddr, page_at: Socket
     page.books_on_the_map().await?;
     driver.is_offered().await?;
     driver.accepts().await?;
-    page.reaches("ride-state", &["assigned"], SOON).await?;
+    page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
     Ok(driver)
 }
 
@@ -320,7 +321,7 @@ async fn grows_in_order(page: &Page, during: Duration) -> Result<()> {
 
 /// Waits until the page shows the completed ride, and compares its timeline with the server's events.
 async fn tells_all(page: &Page, server: SocketAddr, ride: &str) -> Result<()> {
-    page.reaches("ride-state", &["completed"], SOON).await?;
+    page.reaches("ride-state", &["completed"], PAGE_TIMEOUT).await?;
     let truth = history::of(server, ride).await?;
     let told = page.timeline().await?;
     ensure!(told == truth, "the page shows {told:?}, the server has {truth:?}");

@@ -10,10 +10,10 @@ use fantoccini::{
     key::Key,
 };
 use rides_e2e::{
-    page::{Page, SOON},
+    page::{PAGE_TIMEOUT, Page},
+    page_test::{NO_CARS, PageTest},
     pixels,
     server::{ANY_PORT, channel},
-    stage::{QUIET, Stage},
     wait,
 };
 use rides_proto::v1::{BookRequest, Location, rides_client::RidesClient};
@@ -22,10 +22,10 @@ use serde_json::{Value, json};
 /// Runs a test with a page that is live, on a server without simulated cars.
 async fn quiet(
     name: &'static str,
-    test: impl AsyncFnOnce(&mut Stage, SocketAddr) -> Result<()>,
+    test: impl AsyncFnOnce(&mut PageTest, SocketAddr) -> Result<()>,
 ) -> Result<()> {
-    Stage::run(name, async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run(name, async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
@@ -37,7 +37,8 @@ async fn quiet(
 /// Waits until the JavaScript expression `what` is truthy.
 async fn is_so(page: &Page, what: &str) -> Result<()> {
     let script = format!("return Boolean({what})");
-    wait::until(what, SOON, async || Ok((page.script(&script).await? == json!(true)).then_some(()))).await
+    wait::until(what, PAGE_TIMEOUT, async || Ok((page.script(&script).await? == json!(true)).then_some(())))
+        .await
 }
 
 /// Sends keys to the element that has the focus.
@@ -238,7 +239,7 @@ async fn focused(page: &Page) -> Result<String> {
 }
 
 async fn has_focus(page: &Page, name: &str) -> Result<()> {
-    let held = wait::until(&format!("{name} to have the focus"), SOON, async || {
+    let held = wait::until(&format!("{name} to have the focus"), PAGE_TIMEOUT, async || {
         Ok((focused(page).await? == name).then_some(()))
     })
     .await;
@@ -313,7 +314,7 @@ async fn typed_text_the_first_press_and_the_focus_are_kept() -> Result<()> {
         has_focus(page, "panel-ride").await?;
         page.script("document.querySelector('[data-testid=cancel]').focus()").await?;
         keys(page, &enter).await?;
-        page.reaches("ride-state", &["cancelled"], SOON).await?;
+        page.reaches("ride-state", &["cancelled"], PAGE_TIMEOUT).await?;
         has_focus(page, "book-another").await?;
         keys(page, &enter).await?;
         has_focus(page, "panel-ride").await
@@ -408,7 +409,7 @@ async fn the_page_can_be_used_small_in_forced_colours_and_on_paper() -> Result<(
 }
 
 /// Checks that a focused map shows a focus ring inside the window, above the canvas, also while the canvas is grey.
-async fn ring_is_inside(stage: &Stage) -> Result<()> {
+async fn ring_is_inside(stage: &PageTest) -> Result<()> {
     let page = &stage.page;
     page.script("document.querySelector('.map canvas').style.filter = 'grayscale(1)'").await?;
     let map = page.element("map").await?;

@@ -9,8 +9,8 @@ use std::{process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rides_e2e::proxies::{
-    setup::{Expected, SETUPS},
-    trial::{Client, Trials},
+    setup::{ExpectedOutcome, SETUPS},
+    trial::{Client, TrialRunner},
 };
 use tokio::{runtime::Runtime, sync::OnceCell};
 
@@ -18,17 +18,17 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     // Set by the first trial that runs.
-    let shared = Arc::new(OnceCell::<Trials>::new());
+    let shared = Arc::new(OnceCell::<TrialRunner>::new());
     let mut trials = Vec::new();
     for setup in SETUPS {
         for client in Client::ALL {
-            if client.expected(setup) == Expected::Untried {
+            if client.expected(setup) == ExpectedOutcome::Untried {
                 continue;
             }
             let (runtime, shared) = (runtime.clone(), shared.clone());
             let trial = move || {
                 let run = async {
-                    let trials = shared.get_or_try_init(Trials::start).await?;
+                    let trials = shared.get_or_try_init(TrialRunner::start).await?;
                     trials.run(setup, client).await
                 };
                 runtime.block_on(run).map_err(|error| Failed::from(format!("{error:?}")))

@@ -14,9 +14,9 @@ use fantoccini::Locator;
 use rides_e2e::{
     driver::Driver,
     history,
-    page::{Page, SOON},
-    server::{ANY_PORT, channel, showing, token},
-    stage::{QUIET, Stage},
+    page::{PAGE_TIMEOUT, Page},
+    page_test::{NO_CARS, PageTest},
+    server::{ANY_PORT, channel, request_with_token, token},
     wait,
 };
 use rides_proto::v1::{
@@ -39,29 +39,29 @@ const CALLS: &str = r"
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Result<()> {
-    Stage::run("guest", async |stage| {
+    PageTest::run("guest", async |stage| {
         let keys = tempfile::tempdir()?;
         let server = strict_server(stage, keys.path()).await?;
         stage.page.browser.on_every_page(CALLS).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
         let page = &stage.page;
-        page.reaches("account", &["guest"], SOON).await?;
+        page.reaches("account", &["guest"], PAGE_TIMEOUT).await?;
         ensure!(count(page, "SignIn").await? == 1, "the page did not sign in exactly once");
 
         let mut driver = driver(server, keys.path()).await?;
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
         page.says("until pickup").await.context("the page does not follow the car")?;
         stage.screenshot("assigned").await?;
 
         // The stored secret signs in the next time. It must not be readable in the page or its URLs.
         page.browser.client.refresh().await?;
         page.is_live().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await?;
-        page.reaches("account", &["guest"], SOON).await?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
+        page.reaches("account", &["guest"], PAGE_TIMEOUT).await?;
         ensure!(count(page, "SignIn").await? == 0, "the page is another guest after a reload");
         let kept = page.script("return localStorage.getItem('rides.token')").await?;
         let kept = kept.as_str().context("no token is stored")?.to_owned();
@@ -72,7 +72,7 @@ async fn a_guest_signs_in_books_and_follows_where_tokens_are_asked_for() -> Resu
         driver.arrives().await?;
         driver.picks_up().await?;
         driver.drops_off().await?;
-        page.reaches("ride-state", &["completed"], SOON).await?;
+        page.reaches("ride-state", &["completed"], PAGE_TIMEOUT).await?;
         stage.console_is_clean(|error| error.from_network).await
     })
     .await
@@ -100,7 +100,7 @@ const LOSES_A_BOOKING: &str = r"
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result<()> {
-    Stage::run("refused-between", async |stage| {
+    PageTest::run("refused-between", async |stage| {
         let keys = tempfile::tempdir()?;
         let server = strict_server(stage, keys.path()).await?;
         let eve = token(keys.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
@@ -112,12 +112,14 @@ async fn a_guest_whose_token_is_refused_between_two_tries_books_once() -> Result
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await.context("the guest does not see the ride")?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT)
+            .await
+            .context("the guest does not see the ride")?;
 
         ensure!(count(page, "SignIn").await? == 2, "the token was not refused: expected two sign-ins");
         // More than two are possible: a stream may have seen the end of the session before the second try.
         ensure!(count(page, "Book").await? > 1, "the booking was not sent again");
-        let request = showing(ListRequest::default(), Some(&eve))?;
+        let request = request_with_token(ListRequest::default(), Some(&eve))?;
         let rides = RidesClient::new(channel(server).await?).list(request).await?.into_inner().rides;
         ensure!(rides.len() == 1, "the page booked {} times", rides.len());
         stage.console_is_clean(|error| error.from_network).await
@@ -142,14 +144,14 @@ const LEAVES: &str = r"
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<()> {
-    Stage::run("signed-out-elsewhere", async |stage| {
+    PageTest::run("signed-out-elsewhere", async |stage| {
         let keys = tempfile::tempdir()?;
         let server = strict_server(stage, keys.path()).await?;
         let (page, url) = (&stage.page, format!("http://{server}/"));
         page.browser.on_every_page(CALLS).await?;
         page.open(&url).await?;
         page.is_live().await?;
-        page.reaches("account", &["guest"], SOON).await?;
+        page.reaches("account", &["guest"], PAGE_TIMEOUT).await?;
         let first = page.browser.client.window().await?;
         let before = guest_secret(page).await?;
         ensure!(before.is_some(), "the browser stores no guest secret");
@@ -160,16 +162,18 @@ async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<(
         page.is_live().await?;
         page.script("document.querySelector('#who').showPopover()").await?;
         page.press("sign-out").await?;
-        wait::until("the response to SignOut", SOON, async || {
+        wait::until("the response to SignOut", PAGE_TIMEOUT, async || {
             Ok((count(page, "SignOut").await? == 1).then_some(()))
         })
         .await?;
         page.browser.client.close_window().await?;
 
         page.browser.show(&first).await?;
-        wait::until("another sign-in", SOON, async || Ok((count(page, "SignIn").await? == 2).then_some(())))
-            .await?;
-        page.reaches("account", &["guest"], SOON).await?;
+        wait::until("another sign-in", PAGE_TIMEOUT, async || {
+            Ok((count(page, "SignIn").await? == 2).then_some(()))
+        })
+        .await?;
+        page.reaches("account", &["guest"], PAGE_TIMEOUT).await?;
         page.is_live().await?;
         let after = guest_secret(page).await?;
         ensure!(after.is_some() && after != before, "the page signed in again as the guest who signed out");
@@ -183,7 +187,7 @@ async fn a_guest_who_signed_out_in_one_tab_is_another_guest_in_all() -> Result<(
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()> {
     const LIFE: Duration = Duration::from_secs(20);
-    Stage::run("renewal", async |stage| {
+    PageTest::run("renewal", async |stage| {
         let keys = tempfile::tempdir()?;
         let server = strict_server(stage, keys.path()).await?;
         let eve = token(keys.path(), &["--role", "dispatcher", "--subject", "eve"]).await?;
@@ -194,13 +198,13 @@ async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()
         let brief = ["--role", "rider", "--subject", "ada", "--expires", "20s"];
         let over_at = Instant::now() + LIFE;
         signs_in(page, &token(keys.path(), &brief).await?).await?;
-        page.reaches("account", &["rider"], SOON).await?;
+        page.reaches("account", &["rider"], PAGE_TIMEOUT).await?;
 
         let mut driver = driver(server, keys.path()).await?;
         page.books_on_the_map().await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        page.reaches("ride-state", &["assigned"], SOON).await?;
+        page.reaches("ride-state", &["assigned"], PAGE_TIMEOUT).await?;
         wait::until("the token to be renewed", LIFE, async || {
             Ok((count(page, "Renew").await? == 1).then_some(()))
         })
@@ -213,7 +217,7 @@ async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()
         driver.arrives().await?;
         driver.picks_up().await?;
         driver.drops_off().await?;
-        page.reaches("ride-state", &["completed"], SOON).await?;
+        page.reaches("ride-state", &["completed"], PAGE_TIMEOUT).await?;
         let truth = history::seen_by(server, driver.ride(), Some(&eve)).await?;
         let told = page.timeline().await?;
         ensure!(told == truth, "the page shows {told:?}, the server has {truth:?}");
@@ -230,7 +234,7 @@ async fn a_token_is_renewed_before_its_end_and_no_event_is_missed() -> Result<()
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<()> {
-    Stage::run("dispatcher", async |stage| {
+    PageTest::run("dispatcher", async |stage| {
         let keys = tempfile::tempdir()?;
         let server = strict_server(stage, keys.path()).await?;
         let bob = token(keys.path(), &["--role", "rider", "--subject", "bob"]).await?;
@@ -249,14 +253,14 @@ async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<(
         );
         page.element("error-id").await?;
         stage.screenshot("bad-token").await?;
-        page.reaches("account", &["guest"], SOON).await?;
+        page.reaches("account", &["guest"], PAGE_TIMEOUT).await?;
 
         signs_in(page, &eve).await?;
-        page.reaches("account", &["dispatcher"], SOON).await?;
+        page.reaches("account", &["dispatcher"], PAGE_TIMEOUT).await?;
         stage.screenshot("dispatcher").await?;
         rides_listed(page, 1).await?;
         page.press("sign-out").await?;
-        page.reaches("account", &["guest"], SOON).await?;
+        page.reaches("account", &["guest"], PAGE_TIMEOUT).await?;
         rides_listed(page, 0).await?;
         page.is_live().await?;
         stage.console_is_clean(|error| error.from_network).await
@@ -268,7 +272,7 @@ async fn a_dispatchers_token_shows_all_rides_and_a_bad_one_says_so() -> Result<(
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()> {
-    Stage::run("list", async |stage| {
+    PageTest::run("list", async |stage| {
         let server = busy_server(stage).await?;
         books_natively(server, None).await?;
         stage.page.open(&format!("http://{server}/")).await?;
@@ -304,7 +308,7 @@ async fn a_list_of_rides_that_cannot_be_had_is_not_shown_as_live() -> Result<()>
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()> {
-    Stage::run("busy", async |stage| {
+    PageTest::run("busy", async |stage| {
         let server = busy_server(stage).await?;
         stage.page.open(&format!("http://{server}/")).await?;
         stage.page.is_live().await?;
@@ -321,7 +325,7 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
         stage.screenshot("countdown").await?;
 
         drop(held);
-        wait::until("the button to say \"Try again\"", SOON, async || {
+        wait::until("the button to say \"Try again\"", PAGE_TIMEOUT, async || {
             Ok((page.element("book").await?.text().await? == "Try again").then_some(()))
         })
         .await?;
@@ -333,16 +337,16 @@ async fn a_server_that_is_busy_says_when_and_the_page_counts_down() -> Result<()
 }
 
 /// Starts a server that requires tokens and has no simulated cars.
-async fn strict_server(stage: &mut Stage, keys: &Path) -> Result<SocketAddr> {
+async fn strict_server(stage: &mut PageTest, keys: &Path) -> Result<SocketAddr> {
     let data_dir = keys.to_str().context("the path of the data directory is not UTF-8")?;
-    stage.set_flags(QUIET.into_iter().chain(["--auth", "required", "--data-dir", data_dir]));
+    stage.set_flags(NO_CARS.into_iter().chain(["--auth", "required", "--data-dir", data_dir]));
     stage.start_server(ANY_PORT).await
 }
 
 /// Starts a server that accepts four open calls per address, also from loopback.
-async fn busy_server(stage: &mut Stage) -> Result<SocketAddr> {
+async fn busy_server(stage: &mut PageTest) -> Result<SocketAddr> {
     let few = ["--max-calls-per-address", "4", "--exempt-addresses", "192.0.2.1"];
-    stage.set_flags(QUIET.into_iter().chain(few));
+    stage.set_flags(NO_CARS.into_iter().chain(few));
     stage.start_server(ANY_PORT).await
 }
 
@@ -366,7 +370,7 @@ async fn books_natively(server: SocketAddr, token: Option<&str>) -> Result<()> {
     let at = |lat, lng| Some(Location { lat, lng });
     let (pickup, dropoff) = (at(60.171, 24.941), at(60.167, 24.947));
     let request = BookRequest { request_id: "a key".to_owned(), pickup, dropoff, ..Default::default() };
-    RidesClient::new(channel(server).await?).book(showing(request, token)?).await?;
+    RidesClient::new(channel(server).await?).book(request_with_token(request, token)?).await?;
     Ok(())
 }
 
@@ -396,7 +400,7 @@ async fn count(page: &Page, method: &str) -> Result<u64> {
 }
 
 async fn rides_listed(page: &Page, count: usize) -> Result<()> {
-    wait::until(&format!("{count} rides in the list"), SOON, async || {
+    wait::until(&format!("{count} rides in the list"), PAGE_TIMEOUT, async || {
         let rows = page.browser.client.find_all(Locator::Css("[data-testid=rides] .row")).await?;
         Ok((rows.len() == count).then_some(()))
     })
@@ -405,7 +409,7 @@ async fn rides_listed(page: &Page, count: usize) -> Result<()> {
 
 /// Waits until the list of rides is displayed as out of date, or as up to date.
 async fn list_is_stale(page: &Page, stale: bool) -> Result<()> {
-    wait::until(&format!("data-stale of the list of rides to be {stale}"), SOON, async || {
+    wait::until(&format!("data-stale of the list of rides to be {stale}"), PAGE_TIMEOUT, async || {
         Ok((page.attribute("rides", "data-stale").await?.is_some() == stale).then_some(()))
     })
     .await

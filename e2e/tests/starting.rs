@@ -8,11 +8,11 @@ use anyhow::{Result, ensure};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use rides_e2e::{
-    http_proxy::{Habits, HttpProxy},
+    http_proxy::{HttpProxy, ProxyBehaviour},
     page::Page,
+    page_test::{NO_CARS, PageTest},
     pixels,
     server::ANY_PORT,
-    stage::{QUIET, Stage},
     wait,
 };
 
@@ -22,16 +22,16 @@ const SAYS_WITHIN: Duration = Duration::from_secs(7);
 type Change = fn(&str, Response<String>) -> Response<String>;
 
 /// Opens the page through a proxy with these habits.
-async fn opens(stage: &mut Stage, habits: Habits) -> Result<HttpProxy> {
-    stage.set_flags(QUIET);
+async fn opens(stage: &mut PageTest, habits: ProxyBehaviour) -> Result<HttpProxy> {
+    stage.set_flags(NO_CARS);
     let server = stage.start_server(ANY_PORT).await?;
     let proxy = HttpProxy::start(server, habits).await?;
     stage.page.open(&format!("http://{}/", proxy.address())).await?;
     Ok(proxy)
 }
 
-fn changed(change: Change) -> Habits {
-    Habits { changes: Some(change), ..Habits::default() }
+fn changed(change: Change) -> ProxyBehaviour {
+    ProxyBehaviour { changes: Some(change), ..ProxyBehaviour::default() }
 }
 
 fn with_policy(mut response: Response<String>, policy: &'static str) -> Response<String> {
@@ -56,7 +56,7 @@ async fn says_in_words(page: &Page, words: &str) -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_with_injected_scripts_and_changed_markup_starts() -> Result<()> {
-    Stage::run("injected", async |stage| {
+    PageTest::run("injected", async |stage| {
         let proxy = opens(
             stage,
             changed(|_, response| {
@@ -91,8 +91,8 @@ async fn a_page_that_does_not_start_says_so_in_words_within_five_seconds() -> Re
         }
         response
     });
-    let cut = |length| Habits { cuts_wasm: Some(length), ..Habits::default() };
-    let portal = Habits { is_portal: true, ..Habits::default() };
+    let cut = |length| ProxyBehaviour { cuts_wasm: Some(length), ..ProxyBehaviour::default() };
+    let portal = ProxyBehaviour { is_portal: true, ..ProxyBehaviour::default() };
     for (name, habits, words) in [
         ("no-scripts", no_scripts, "has not started yet"),
         ("no-wasm-by-policy", no_wasm, "A security policy forbids WebAssembly"),
@@ -100,11 +100,11 @@ async fn a_page_that_does_not_start_says_so_in_words_within_five_seconds() -> Re
         ("cut-short", cut(100_000), "broke it off"),
         ("html-as-wasm", portal, "Something else came in the place of the page's program"),
     ] {
-        Stage::run(name, async |stage| {
+        PageTest::run(name, async |stage| {
             let proxy = opens(stage, habits).await?;
             says_in_words(&stage.page, words).await?;
             stage.screenshot("said").await?;
-            proxy.becomes(Habits::default());
+            proxy.becomes(ProxyBehaviour::default());
             stage.page.script("document.querySelector('.first-paint-words a').click()").await?;
             stage.page.is_live().await?;
             stage.page.open("about:blank").await?;
@@ -119,9 +119,9 @@ async fn a_page_that_does_not_start_says_so_in_words_within_five_seconds() -> Re
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
-    Stage::run("no-webassembly", async |stage| {
+    PageTest::run("no-webassembly", async |stage| {
         stage.page.browser.on_every_page("delete globalThis.WebAssembly").await?;
-        let proxy = opens(stage, Habits::default()).await?;
+        let proxy = opens(stage, ProxyBehaviour::default()).await?;
         says_in_words(&stage.page, "This browser has no WebAssembly").await?;
         stage.screenshot("said").await?;
         stage.page.browser.resize(390, 844).await?;
@@ -136,7 +136,7 @@ async fn a_browser_without_webassembly_is_told_so() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
-    Stage::live("panicked", async |stage| {
+    PageTest::live("panicked", async |stage| {
         let page = &stage.page;
         // A key event during a draw re-enters the map, which panics.
         page.script(
@@ -159,8 +159,8 @@ async fn a_page_that_panics_does_not_say_that_it_is_live() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_map_without_its_graphics_says_so_and_is_drawn_again() -> Result<()> {
-    Stage::run("graphics", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("graphics", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;

@@ -4,9 +4,9 @@
 
 use anyhow::{Context, Result, ensure};
 use rides_e2e::{
-    page::SOON,
+    page::PAGE_TIMEOUT,
+    page_test::{NO_CARS, PageTest},
     server::ANY_PORT,
-    stage::{QUIET, Stage},
     wait,
 };
 
@@ -17,10 +17,10 @@ const STREAMS: u64 = 101;
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_page_has_http2_over_tls_and_more_streams_than_connections() -> Result<()> {
-    Stage::run("tls", async |stage| {
+    PageTest::run("tls", async |stage| {
         let keys = tempfile::tempdir()?;
         let data_dir = keys.path().to_str().context("the path of the data directory is not UTF-8")?;
-        stage.set_flags(QUIET.into_iter().chain(["--tls", "self-signed", "--data-dir", data_dir]));
+        stage.set_flags(NO_CARS.into_iter().chain(["--tls", "self-signed", "--data-dir", data_dir]));
         let server = stage.start_server(ANY_PORT).await?;
         stage.page.open(&format!("https://{server}/")).await?;
         stage.page.is_live().await?;
@@ -41,7 +41,7 @@ async fn the_page_has_http2_over_tls_and_more_streams_than_connections() -> Resu
                  fetch('/grpc.health.v1.Health/Watch', call).then(response => window.opened += response.ok)"
         );
         stage.page.script(&open).await?;
-        wait::until("all streams to be open at once", SOON, async || {
+        wait::until("all streams to be open at once", PAGE_TIMEOUT, async || {
             let opened = stage.page.script("return window.opened").await?;
             Ok((opened == STREAMS).then_some(()))
         })

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use rides_e2e::{
     driver::Driver,
-    gateway::cars_stand_at,
-    page::{Page, SOON},
+    gateway::place_cars,
+    page::{PAGE_TIMEOUT, Page},
+    page_test::{NO_CARS, PageTest},
     pixels,
     server::{ANY_PORT, channel},
-    stage::{QUIET, Stage},
     wait,
 };
 use rides_proto::v1::{BookRequest, Location, rides_client::RidesClient};
@@ -74,7 +74,7 @@ async fn presses(page: &Page, keys: &str) -> Result<()> {
 /// Waits until the text of an element is exactly `words`.
 async fn reads(page: &Page, selector: &str, words: &str) -> Result<()> {
     let script = format!("return document.querySelector({selector:?})?.innerText ?? null");
-    let read = wait::until(&format!("{selector} to read {words:?}"), SOON, async || {
+    let read = wait::until(&format!("{selector} to read {words:?}"), PAGE_TIMEOUT, async || {
         Ok((page.script(&script).await?.as_str() == Some(words)).then_some(()))
     })
     .await;
@@ -89,8 +89,8 @@ async fn reads(page: &Page, selector: &str, words: &str) -> Result<()> {
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_screen_larger_than_the_devices_textures_has_its_streets_and_another_screen_its_pixels()
 -> Result<()> {
-    Stage::run("textures", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("textures", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.browser.on_every_page(SMALL_TEXTURES).await?;
@@ -100,7 +100,7 @@ async fn a_screen_larger_than_the_devices_textures_has_its_streets_and_another_s
                         document.querySelector('[data-testid=map] canvas')[side]))";
         for (ratio, pixels_wide) in [(1.0, 1440), (2.0, 2048), (1.0, 1440)] {
             page.browser.set_pixel_ratio(ratio).await?;
-            wait::until(&format!("{pixels_wide} pixels"), SOON, async || {
+            wait::until(&format!("{pixels_wide} pixels"), PAGE_TIMEOUT, async || {
                 Ok((page.script(side).await? == pixels_wide).then_some(()))
             })
             .await?;
@@ -121,8 +121,8 @@ async fn a_screen_larger_than_the_devices_textures_has_its_streets_and_another_s
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_translated_page_goes_on_changing() -> Result<()> {
-    Stage::run("translated", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("translated", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;
@@ -133,7 +133,7 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
         reads(page, "[data-car=free] .figures", "1").await?;
         page.books_on_the_map().await?;
         driver.is_offered().await?;
-        page.reaches("ride-state", &["offered"], SOON).await?;
+        page.reaches("ride-state", &["offered"], PAGE_TIMEOUT).await?;
         page.script(TRANSLATE).await?;
         driver.accepts().await?;
         reads(page, "[data-testid=ride-state]", "Assigned").await?;
@@ -143,7 +143,7 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
         reads(page, "[data-testid=ride-state]", "Arrived").await?;
         reads(page, "#ride-title", "Your car is here").await?;
         reads(page, "[data-car=at-pickup] .figures", "1").await?;
-        wait::until("the list to show the state", SOON, async || {
+        wait::until("the list to show the state", PAGE_TIMEOUT, async || {
             let state = "return document.querySelector('.row-state').innerText";
             Ok(page
                 .script(state)
@@ -158,7 +158,7 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
         page.script(TRANSLATE).await?;
         stage.kill_server().await?;
         let page = &stage.page;
-        wait::until("the pill to say that it reconnects", SOON, async || {
+        wait::until("the pill to say that it reconnects", PAGE_TIMEOUT, async || {
             let pill = "return document.querySelector('.pill-text').innerText";
             let told = page.script(pill).await?;
             Ok(told.as_str().is_some_and(|text| text.starts_with("Reconnecting")).then_some(()))
@@ -173,8 +173,8 @@ async fn a_translated_page_goes_on_changing() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
-    Stage::run("true", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("true", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.browser.on_every_page(WRONG_CLOCK).await?;
@@ -182,11 +182,11 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
         page.is_live().await?;
 
         // Two cars stand 200 m apart, and zooming in moves at least one out of view.
-        cars_stand_at(server, &[(60.1722, 24.9440), (60.1722, 24.9480)]).await?;
+        place_cars(server, &[(60.1722, 24.9440), (60.1722, 24.9480)]).await?;
         reads(page, ".legend-total", "2 cars in view").await?;
         page.click_map(0.5, 0.5).await?;
         presses(page, "+++++++").await?;
-        wait::until("fewer cars in view", SOON, async || {
+        wait::until("fewer cars in view", PAGE_TIMEOUT, async || {
             let total = page.script("return document.querySelector('.legend-total').innerText").await?;
             Ok(matches!(total.as_str(), Some("0 cars in view" | "1 car in view")).then_some(()))
         })
@@ -204,7 +204,7 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
         page.element("ride-state").await?;
         let ways = "return [...document.querySelectorAll('.way dd')].map((way) => way.innerText)";
         ensure!(page.script(ways).await? == quoted, "quoted {quoted}, booked {}", page.script(ways).await?);
-        wait::until("the ride to be in the list with the age \"now\"", SOON, async || {
+        wait::until("the ride to be in the list with the age \"now\"", PAGE_TIMEOUT, async || {
             let state = "return document.querySelector('.row-state')?.innerText ?? null";
             Ok(page.script(state).await?.as_str().is_some_and(|text| text.ends_with("now")).then_some(()))
         })
@@ -218,8 +218,8 @@ async fn what_is_counted_named_and_timed_is_so() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_strangers_car_is_not_said_to_be_mine() -> Result<()> {
-    Stage::run("stranger", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("stranger", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;
@@ -235,7 +235,7 @@ async fn a_strangers_car_is_not_said_to_be_mine() -> Result<()> {
         RidesClient::new(channel(server).await?).book(book).await?;
         driver.is_offered().await?;
         driver.accepts().await?;
-        wait::until("the ride in the list", SOON, async || {
+        wait::until("the ride in the list", PAGE_TIMEOUT, async || {
             page.script("document.querySelector('.row')?.click()").await?;
             page.state("ride-state").await
         })
@@ -252,8 +252,8 @@ async fn a_strangers_car_is_not_said_to_be_mine() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn the_protocol_is_told_after_a_reload_too() -> Result<()> {
-    Stage::run("reload", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("reload", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;
@@ -278,7 +278,7 @@ async fn every_car_of_a_map_of_any_shape_is_in_view() -> Result<()> {
         ("one-street", "3", false),
         ("bbox-world", "20", false),
     ] {
-        Stage::run(name, async |stage| {
+        PageTest::run(name, async |stage| {
             let file = map(name)?;
             stage.set_flags(["--map", &file, "--cars", cars, "--riders-per-minute", "0"]);
             let server = stage.start_server(ANY_PORT).await?;
@@ -303,14 +303,14 @@ async fn every_car_of_a_map_of_any_shape_is_in_view() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_crowd_on_a_wide_map_is_counted_by_coarser_tiles() -> Result<()> {
-    Stage::run("wide-crowd", async |stage| {
+    PageTest::run("wide-crowd", async |stage| {
         let file = map("wide-66-km")?;
         stage.set_flags(["--map", &file, "--cars", "60", "--riders-per-minute", "0", "--viewer-cars", "10"]);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;
         page.is_live().await?;
-        page.reaches("legend", &["densities"], SOON).await?;
+        page.reaches("legend", &["densities"], PAGE_TIMEOUT).await?;
         reads(page, ".legend-total", "60 cars in view, shown as density").await?;
         stage.screenshot("whole").await
     })
@@ -322,7 +322,7 @@ async fn a_crowd_on_a_wide_map_is_counted_by_coarser_tiles() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn names_are_drawn_as_the_browser_writes_them() -> Result<()> {
-    Stage::run("names", async |stage| {
+    PageTest::run("names", async |stage| {
         let file = map("names")?;
         stage.set_flags(["--map", &file, "--cars", "0"]);
         let server = stage.start_server(ANY_PORT).await?;
@@ -342,7 +342,7 @@ async fn names_are_drawn_as_the_browser_writes_them() -> Result<()> {
         presses(page, "0").await?;
         for whole in ["דרך השלום", "شارع الملك فيصل", "महात्मा गांधी मार्ग", "ถนนสุขุมวิท"]
         {
-            wait::until(&format!("{whole} to be drawn as a whole"), SOON, async || {
+            wait::until(&format!("{whole} to be drawn as a whole"), PAGE_TIMEOUT, async || {
                 let drawn = page.script(&format!("return window.drawn.includes({whole:?})")).await?;
                 Ok((drawn == true).then_some(()))
             })

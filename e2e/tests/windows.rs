@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rides_e2e::{
-    page::SOON,
+    page::PAGE_TIMEOUT,
+    page_test::{NO_CARS, PageTest},
     server::{ANY_PORT, open_calls},
-    stage::{QUIET, Stage},
     wait,
 };
 
@@ -45,8 +45,8 @@ const HOLD: &str = "
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
-    Stage::run("crowded", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("crowded", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let page = &stage.page;
         page.open(&format!("http://{server}/")).await?;
@@ -56,7 +56,7 @@ async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
 
         page.script(HOLD).await?;
         page.picks_two_places().await?;
-        wait::until("the page to give up the quote", SOON, async || {
+        wait::until("the page to give up the quote", PAGE_TIMEOUT, async || {
             Ok((page.element("book").await?.text().await? == "Try again").then_some(()))
         })
         .await?;
@@ -68,7 +68,7 @@ async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
         ensure!(page.state("connection").await?.as_deref() == Some("live"), "the page is not live any more");
 
         page.script("window.held.abort()").await?;
-        wait::until("calls to get responses again", SOON, async || {
+        wait::until("calls to get responses again", PAGE_TIMEOUT, async || {
             Ok(page.attribute("crowded", "role").await?.is_none().then_some(()))
         })
         .await?;
@@ -82,8 +82,8 @@ async fn a_page_whose_connections_are_used_up_says_so() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test e2e"]
 async fn windows_leave_connections_to_each_other() -> Result<()> {
-    Stage::run("windows", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("windows", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let (page, url) = (&stage.page, format!("http://{server}/"));
         let mut windows = vec![page.browser.client.window().await?];
@@ -97,10 +97,14 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
         for (number, window) in windows.iter().enumerate() {
             page.browser.show(window).await?;
             let is_one_too_many = number >= STREAMS;
-            wait::until(&format!("window {number} to have a stream or make short calls"), SOON, async || {
-                let crowded = page.attribute("many-windows", "role").await?.is_some();
-                Ok((crowded == is_one_too_many).then_some(()))
-            })
+            wait::until(
+                &format!("window {number} to have a stream or make short calls"),
+                PAGE_TIMEOUT,
+                async || {
+                    let crowded = page.attribute("many-windows", "role").await?.is_some();
+                    Ok((crowded == is_one_too_many).then_some(()))
+                },
+            )
             .await?;
         }
         stage.screenshot("seventh").await?;
@@ -113,7 +117,7 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
             page.browser.client.close_window().await?;
         }
         page.browser.show(&newest).await?;
-        wait::until("the window to have a stream instead of short calls", SOON, async || {
+        wait::until("the window to have a stream instead of short calls", PAGE_TIMEOUT, async || {
             Ok(page.attribute("many-windows", "role").await?.is_none().then_some(()))
         })
         .await?;
@@ -128,8 +132,8 @@ async fn windows_leave_connections_to_each_other() -> Result<()> {
 async fn pages_that_are_left_leave_no_call_behind() -> Result<()> {
     const TIME: Duration = Duration::from_secs(20);
     const GONE_WITHIN: Duration = Duration::from_secs(5);
-    Stage::run("left", async |stage| {
-        stage.set_flags(QUIET);
+    PageTest::run("left", async |stage| {
+        stage.set_flags(NO_CARS);
         let server = stage.start_server(ANY_PORT).await?;
         let (page, url) = (&stage.page, format!("http://{server}/"));
         let base = open_calls(server).await?;

@@ -185,12 +185,12 @@ impl App {
             config.service_limits.of_bookings(),
         );
         let services = Services::new(Routes::default().into_axum_router())
-            .add(sessions_service)
-            .add(RidesServer::new(rides_service).max_decoding_message_size(largest))
-            .add(FleetService::new(fleet, fanout, rides))
-            .add(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
-            .add(health_service)
-            .add(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
+            .with(sessions_service)
+            .with(RidesServer::new(rides_service).max_decoding_message_size(largest))
+            .with(FleetService::new(fleet, fanout, rides))
+            .with(CityServer::new(CityService::new(city.clone())).max_decoding_message_size(largest))
+            .with(health_service)
+            .with(ServerReflectionServer::new(reflection).max_decoding_message_size(largest));
 
         let loopback_only = policy == AuthPolicy::Open && is_loopback && tls.is_none();
         let port = Port::new(

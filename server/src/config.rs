@@ -103,6 +103,7 @@ pub enum Command {
 
 /// The configuration of the server.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Serving")]
 pub struct Config {
     /// Address to listen on: localhost:PORT for loopback, :PORT for all interfaces, or HOST:PORT; 0 picks a free port.
     #[arg(long, env = "RIDES_LISTEN", default_value = "localhost:8080", value_name = "HOST:PORT")]
@@ -137,15 +138,21 @@ pub struct Config {
     pub sim: SimOptions,
 
     /// End the stream of a map viewer that reads nothing for this long, in seconds from 1 to 600.
-    #[arg(long, env = "RIDES_VIEWER_TIMEOUT", default_value = "20", value_name = "SECONDS", value_parser = viewer_timeout)]
+    #[arg(long, env = "RIDES_VIEWER_TIMEOUT", default_value = "20", value_name = "SECONDS", value_parser = viewer_timeout, help_heading = "Limits")]
     pub viewer_timeout: Duration,
 
     /// Send a viewport with more cars than this as a number of cars per map cell, from 1 to 100000.
-    #[arg(long, env = "RIDES_VIEWER_CARS", default_value = "10000", value_name = "N", value_parser = viewer_cars)]
+    #[arg(long, env = "RIDES_VIEWER_CARS", default_value = "10000", value_name = "N", value_parser = viewer_cars, help_heading = "Limits")]
     pub viewer_cars: usize,
 
     /// Limit of bytes per second for a map viewer, which gets fewer, newer frames beyond it; 0 means no limit.
-    #[arg(long, env = "RIDES_VIEWER_BYTES_PER_SECOND", default_value = "500000", value_name = "N")]
+    #[arg(
+        long,
+        env = "RIDES_VIEWER_BYTES_PER_SECOND",
+        default_value = "500000",
+        value_name = "N",
+        help_heading = "Limits"
+    )]
     pub viewer_bytes_per_second: u32,
 
     /// Another origin whose pages may call this server, for example https://rides.example; may be repeated.
@@ -157,11 +164,11 @@ pub struct Config {
     pub allow_host: Vec<String>,
 
     /// Highest fare of a booked ride, as a multiple of its quote, from 1 to 1000.
-    #[arg(long, env = "RIDES_MAX_FARE_FACTOR", default_value = "3", value_name = "X", value_parser = fare_factor)]
+    #[arg(long, env = "RIDES_MAX_FARE_FACTOR", default_value = "3", value_name = "X", value_parser = fare_factor, help_heading = "Limits")]
     pub max_fare_factor: f64,
 
     /// Policy for calls without a token [default: open if the server listens on loopback only, else required].
-    #[arg(long, env = "RIDES_AUTH", value_name = "POLICY")]
+    #[arg(long, env = "RIDES_AUTH", value_name = "POLICY", help_heading = "Tokens")]
     pub auth: Option<AuthPolicy>,
 
     /// The identity provider whose tokens are accepted, too.
@@ -195,7 +202,7 @@ pub struct Config {
 
 /// An identity provider whose tokens are accepted.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
-#[command(next_help_heading = "Identity provider")]
+#[command(next_help_heading = "Tokens")]
 pub struct ProviderConfig {
     /// Accept tokens that are signed with a key in this JSON Web Key Set, a file or an https URL.
     #[arg(
@@ -433,6 +440,7 @@ pub enum JournalAction {
 
 /// The simulated fleet and its riders.
 #[derive(Args, Clone, Copy, PartialEq, Debug)]
+#[command(next_help_heading = "Simulation")]
 pub struct SimOptions {
     /// Number of simulated cars, up to 100000; 0 turns the simulation off.
     #[arg(long, env = "RIDES_CARS", default_value = "120", value_name = "N", value_parser = cars)]

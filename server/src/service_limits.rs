@@ -22,12 +22,11 @@ const _: () = assert!(
 #[derive(Args, Clone, PartialEq, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct ServiceLimits {
-    /// Most sign-outs per hour from one address, with bursts of as many, from 1 to 7000. The server remembers each for
-    /// up to 12 hours, and at most 100,000 in all
+    /// Most sign-outs per hour from one address, from 1 to 7000
     #[arg(id = "max_sign_outs_per_hour", long = "max-sign-outs-per-hour", env = "RIDES_MAX_SIGN_OUTS_PER_HOUR", default_value = "1000", value_name = "N", value_parser = sign_outs)]
     pub max_sign_outs_per_hour: NonZeroU32,
 
-    /// Most open rides of one rider, which are booked and not over yet. Dispatchers may book more for a rider
+    /// Most open rides of one rider
     #[arg(id = "max_open_rides", long = "max-open-rides", env = "RIDES_MAX_OPEN_RIDES", default_value = "10", value_name = "N", value_parser = count::<1_000_000>)]
     pub max_open_rides: usize,
 

@@ -91,7 +91,7 @@ pub fn random_uuid() -> String {
 
 /// Returns a new UUID that begins with the time, as version 7 of RFC 9562 does. A server that stores many of
 /// them keeps those of similar age together.
-pub fn timed_uuid() -> String {
+pub fn uuid_v7() -> String {
     let millis = js_sys::Date::now();
     let (high, low) = ((millis / 65_536.0) as u32, (millis % 65_536.0) as u32);
     format!("{high:08x}-{low:04x}-7{}", &random_uuid()[15..])
@@ -139,14 +139,14 @@ fn listen(target: &web_sys::EventTarget, event: &str, handler: impl Fn() + 'stat
 
 /// A key-value storage of the browser. If the browser forbids storage, reads find nothing and writes are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shelf {
+pub enum BrowserStorage {
     /// The storage of this tab, which survives a reload.
     Session,
     /// The storage of this browser, which survives a restart of the browser.
     Local,
 }
 
-impl Shelf {
+impl BrowserStorage {
     /// Returns the value of `key`.
     pub fn get(self, key: &str) -> Option<String> {
         self.storage()?.get_item(key).ok()?
@@ -206,7 +206,7 @@ pub fn capitals(text: &str) -> String {
 
 /// Returns `text` in capitals, for tests on the host.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn capitals(text: &str) -> String {
+pub fn uppercase(text: &str) -> String {
     text.to_uppercase()
 }
 

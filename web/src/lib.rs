@@ -4,15 +4,15 @@
 
 pub mod api;
 pub mod browser;
-pub mod erased;
 pub mod format;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod map;
 pub mod model;
-pub mod order;
 pub mod panels;
+pub mod sort;
 pub mod store;
+pub mod type_erased;
 
 /// Mounts the page into the document's body and removes the static first paint of `index.html`.
 pub fn mount() {

@@ -61,7 +61,7 @@ pub struct Street {
     pub name: String,
     /// At least two points.
     pub line: Vec<LatLng>,
-    /// `true` if cars may follow `line` only forwards.
+    /// `true` if cars may follow `proxied_client` only forwards.
     pub one_way: bool,
 }
 
@@ -389,28 +389,28 @@ pub struct Connection {
     /// The state of the link.
     pub link: Link,
     /// The time of the newest frame or heartbeat, of any attempt.
-    pub heard_at: Option<Millis>,
+    pub last_frame_at: Option<Millis>,
 }
 
 impl From<StreamState> for Connection {
     fn from(StreamState { link, heard_at }: StreamState) -> Self {
-        Self { link, heard_at }
+        Self { link, last_frame_at: heard_at }
     }
 }
 
 impl Connection {
     /// The state before the first frame.
-    pub const NEW: Self = Self { link: Link::Connecting, heard_at: None };
+    pub const NEW: Self = Self { link: Link::Connecting, last_frame_at: None };
 
     /// Returns `true` if the data of this connection is current at `now`.
     pub fn is_live(self, now: Millis) -> bool {
-        self.link.is_live() && self.heard_at.is_some_and(|at| now - at <= STALE_AFTER)
+        self.link.is_live() && self.last_frame_at.is_some_and(|at| now - at <= STALE_AFTER)
     }
 
     /// Returns the worse of two connections. `self` is the fleet stream, whose heartbeats are the measure of
     /// time: `other` is judged by the time of the last of them.
     pub fn or_worse(self, other: Self) -> Self {
-        let other_is_fine = self.heard_at.is_some_and(|at| other.is_live(at));
+        let other_is_fine = self.last_frame_at.is_some_and(|at| other.is_live(at));
         if self.link.is_live() && !other_is_fine { other } else { self }
     }
 }
@@ -426,7 +426,7 @@ pub struct RideList {
     /// `true` if there are older rides.
     pub has_more: bool,
     /// The time of the newest response; `None` before the first.
-    pub answered_at: Option<Millis>,
+    pub received_at: Option<Millis>,
     /// The failure of the newest request, if it failed.
     pub failure: Option<Failure>,
 }
@@ -434,7 +434,7 @@ pub struct RideList {
 impl RideList {
     /// Returns `true` if the list is current at `now`.
     pub fn is_fresh(&self, now: Millis) -> bool {
-        self.failure.is_none() && self.answered_at.is_some_and(|at| now - at <= LIST_STALE_AFTER)
+        self.failure.is_none() && self.received_at.is_some_and(|at| now - at <= LIST_STALE_AFTER)
     }
 }
 
@@ -471,7 +471,7 @@ pub enum Role {
 pub enum Identity {
     /// Anonymous: the page sends no token, and the server has not asked for one.
     #[default]
-    Nobody,
+    Anonymous,
     /// Signed in, with a token that the server issued or that a person entered.
     SignedIn {
         /// The role in the token. `None` until the server has reported it.
@@ -485,7 +485,7 @@ pub enum Identity {
 
 /// The state of a request to the server.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub enum Remote<T> {
+pub enum RemoteData<T> {
     /// Nothing was requested.
     #[default]
     Idle,
@@ -499,9 +499,9 @@ pub enum Remote<T> {
     Failed(Failure),
 }
 
-impl<T> Remote<T> {
+impl<T> RemoteData<T> {
     /// Returns `true` while a response is expected.
-    pub fn is_open(&self) -> bool {
+    pub fn is_pending(&self) -> bool {
         matches!(self, Self::Loading | Self::Retrying)
     }
 }
@@ -511,20 +511,20 @@ mod tests {
     use super::*;
 
     fn live(heard_at: Millis) -> Connection {
-        Connection { link: Link::Live, heard_at: Some(heard_at) }
+        Connection { link: Link::Live, last_frame_at: Some(heard_at) }
     }
 
     #[test]
     fn an_old_frame_is_never_live() {
         assert!(live(0.0).is_live(5_000.0) && !live(0.0).is_live(5_001.0));
-        assert!(!Connection { link: Link::Connecting, heard_at: Some(0.0) }.is_live(1.0));
+        assert!(!Connection { link: Link::Connecting, last_frame_at: Some(0.0) }.is_live(1.0));
     }
 
     #[test]
     fn a_list_is_as_good_as_the_newest_look() {
         let mut list = RideList::default();
         assert!(!list.is_fresh(0.0), "nothing was requested yet");
-        list.answered_at = Some(0.0);
+        list.received_at = Some(0.0);
         assert!(list.is_fresh(12_000.0) && !list.is_fresh(12_001.0));
         list.failure = Some(Failure::default());
         assert!(!list.is_fresh(1.0));
@@ -532,8 +532,8 @@ mod tests {
 
     #[test]
     fn a_page_is_as_live_as_the_worse_of_its_streams() {
-        let waiting = Connection { link: Link::Waiting { retry_at: 9.0 }, heard_at: Some(1.0) };
-        let offline = Connection { link: Link::Offline, heard_at: None };
+        let waiting = Connection { link: Link::Waiting { retry_at: 9.0 }, last_frame_at: Some(1.0) };
+        let offline = Connection { link: Link::Offline, last_frame_at: None };
         assert_eq!(live(4_000.0).or_worse(live(0.0)), live(4_000.0), "heartbeats are 4 s apart");
         assert_eq!(live(6_000.0).or_worse(live(0.0)), live(0.0));
         assert_eq!(live(2.0).or_worse(waiting), waiting);

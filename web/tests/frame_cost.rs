@@ -18,7 +18,7 @@ use rides_proto::{
 };
 use rides_web::{
     browser,
-    map::{engine::Engine, engine::Hand, webgl::WebGlPainter},
+    map::{engine::Engine, engine::MapInput, webgl::WebGlPainter},
     model::{CityMap, Street, StreetClass},
     store::{FleetFrame, FleetModel, fleet_frame},
 };

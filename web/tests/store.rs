@@ -13,7 +13,7 @@ use rides_proto::{
 };
 use rides_web::{
     browser,
-    model::{Connection, Link, Remote, RideType},
+    model::{Connection, Link, RemoteData, RideType},
     store::{self, Command, Commands, Store},
 };
 use wasm_bindgen::prelude::*;

@@ -10,7 +10,7 @@ use crate::{bench, shell};
 
 /// The flags of `cargo xtask abuse`.
 #[derive(Args)]
-pub(crate) struct Abuse {
+pub(crate) struct AbuseArgs {
     /// Make a short run with few attackers, to check that everything works. Its results are not meaningful.
     #[arg(long)]
     quick: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Abuse {
 ///
 /// # Errors
 /// When the server cannot be built, or this machine does not support measurements.
-pub(crate) fn run(abuse: &Abuse) -> Result<ExitCode> {
+pub(crate) fn run(abuse: &AbuseArgs) -> Result<ExitCode> {
     bench::build()?;
     let scratch = shell::root().join("target/bench");
     let mut task = bench::task("abuse", &scratch)?;

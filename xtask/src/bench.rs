@@ -13,7 +13,7 @@ use crate::{packages, progress, shell};
 
 /// The flags of `cargo xtask bench`.
 #[derive(Args)]
-pub(crate) struct Bench {
+pub(crate) struct BenchArgs {
     /// Make a short run, to check that everything works. Its results are not meaningful.
     #[arg(long)]
     quick: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Bench {
 ///
 /// # Errors When the servers cannot be built, or this machine does not support measurements. A peer that cannot be
 /// installed is no error: the tables say so.
-pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
+pub(crate) fn run(bench: &BenchArgs) -> Result<ExitCode> {
     build()?;
     let scratch = shell::root().join("target/bench");
     let mut measure = task("run", &scratch)?;
@@ -82,7 +82,7 @@ pub(crate) fn task(name: &str, scratch: &Path) -> Result<Command> {
     Ok(task)
 }
 
-impl Bench {
+impl BenchArgs {
     fn pass_on(&self, measure: &mut Command) {
         for (flag, set) in [("--quick", self.quick), ("--verbose", self.verbose)] {
             if set {

@@ -30,7 +30,7 @@ pub(crate) enum Profile {
 /// # Errors
 /// When a tool cannot be installed, or a build fails.
 pub(crate) fn program(profile: Profile) -> Result<()> {
-    progress::say(&style(MEANWHILE).dim());
+    progress::say(&style(READING_LIST).dim());
     thread::scope(|scope| {
         let page = scope.spawn(|| setup::ensure(&setup::PAGE).and_then(|()| page::build()));
         let library =
@@ -41,7 +41,7 @@ pub(crate) fn program(profile: Profile) -> Result<()> {
 }
 
 /// The note that is shown before a build: the files to read while the first build runs.
-const MEANWHILE: &str = "\
+const READING_LIST: &str = "\
 Building the page and the server. The first time takes some minutes. Meanwhile:
   docs/board.png              a picture of the page
   proto/rides/v1/rides.proto  the contract: four kinds of call, each with its errors

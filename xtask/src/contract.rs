@@ -38,7 +38,7 @@ pub(crate) fn write(breaking: bool) -> Result<ExitCode> {
         shell::cargo(&["run", "--quiet", "--locked", "--package", "rides-proto", "--example", "contract"]);
     make.stderr(Stdio::inherit());
     let made = make.output().with_context(|| shell::not_started(&make))?;
-    ensure!(made.status.success(), "`{}` failed ({})", shell::words(&make), made.status);
+    ensure!(made.status.success(), "`{}` failed ({})", shell::command_line(&make), made.status);
     let path = shell::root().join("proto").join(COMMITTED);
     fs::write(&path, made.stdout).with_context(|| format!("cannot write {}", path.display()))?;
     println!("wrote proto/{COMMITTED}");

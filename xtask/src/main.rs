@@ -57,9 +57,9 @@ enum Task {
         breaking: bool,
     },
     /// Measures the server and comparable servers, and writes docs/bench.md and docs/bench.svg.
-    Bench(bench::Bench),
+    Bench(bench::BenchArgs),
     /// Attacks the server, measures the effect on well-behaved pages, and writes docs/abuse.md.
-    Abuse(abuse::Abuse),
+    Abuse(abuse::AbuseArgs),
     /// Measures in a browser the time that the page needs for a frame of 10,000 cars, and compares it with protobuf-es.
     FrameCost,
 }

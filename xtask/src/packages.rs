@@ -65,7 +65,7 @@ pub(crate) fn copy(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
 /// When Node is not installed, or npm fails.
 pub(crate) fn node(dir: &Path, label: &str) -> Result<()> {
     ensure!(shell::find("node").is_some(), "Node is not installed");
-    once(&dir.join("node_modules/installed"), &dir.join("package-lock.json"), || {
+    install_if_changed(&dir.join("node_modules/installed"), &dir.join("package-lock.json"), || {
         let mut npm = shell::command("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(dir);
         progress::spin(&format!("Installing {label}"), "seconds", npm)
@@ -78,7 +78,7 @@ pub(crate) fn node(dir: &Path, label: &str) -> Result<()> {
 /// # Errors
 /// When Python is not installed, or pip fails.
 pub(crate) fn python(environment: &Path, requirements: &Path, label: &str) -> Result<()> {
-    once(&environment.join("installed"), requirements, || {
+    install_if_changed(&environment.join("installed"), requirements, || {
         let mut venv = shell::command("python3");
         venv.args(["-m", "venv"]).arg(environment);
         progress::spin("Making a Python environment", "seconds", venv)?;
@@ -94,7 +94,7 @@ pub(crate) fn in_environment(environment: &Path, program: &str) -> PathBuf {
 }
 
 /// Runs `install`, unless the file at `stamp` has the contents of `list` from an earlier installation.
-fn once(stamp: &Path, list: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+fn install_if_changed(stamp: &Path, list: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
     let wanted = fs::read(list).with_context(|| format!("cannot read {}", list.display()))?;
     if fs::read(stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
@@ -120,7 +120,7 @@ mod tests {
         };
         for (contents, expected) in [("a==1", 1), ("a==1", 1), ("a==2", 2)] {
             fs::write(&list, contents).unwrap();
-            once(&stamp, &list, install).unwrap();
+            install_if_changed(&stamp, &list, install).unwrap();
             assert_eq!(installs.get(), expected, "{contents}");
         }
     }

@@ -69,7 +69,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// One file of the first load.
-pub(crate) struct Weight {
+pub(crate) struct FileSize {
     /// The name of the file.
     pub(crate) name: String,
     /// The size in bytes.
@@ -82,7 +82,7 @@ pub(crate) struct Weight {
 ///
 /// # Errors
 /// When the page is not built.
-pub(crate) fn first_load() -> Result<Vec<Weight>> {
+pub(crate) fn first_load() -> Result<Vec<FileSize>> {
     let size = |path: &Path| Ok::<u64, io::Error>(File::open(path)?.metadata()?.len());
     let mut weights = Vec::new();
     for entry in fs::read_dir(dir()).with_context(|| format!("cannot list {}", dir().display()))? {
@@ -91,7 +91,7 @@ pub(crate) fn first_load() -> Result<Vec<Weight>> {
         if FIRST_LOAD.contains(&extension) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let brotli = path.with_extension(format!("{extension}.br"));
-            weights.push(Weight { name, plain: size(&path)?, brotli: size(&brotli)? });
+            weights.push(FileSize { name, plain: size(&path)?, brotli: size(&brotli)? });
         }
     }
     weights.sort_by_key(|weight| std::cmp::Reverse(weight.brotli));

@@ -37,7 +37,7 @@ pub(crate) fn spin(label: &str, about: &str, mut command: Command) -> Result<()>
     // A stack trace of the tool would hide its error message.
     command.env("RUST_BACKTRACE", "0");
     let output = shell::merge_output(&mut command).context("cannot make a pipe")?;
-    let words = shell::words(&command);
+    let words = shell::command_line(&command);
     let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
     drop(command);
 

@@ -37,7 +37,7 @@ enum Event {
 /// When a tool cannot be installed, a build fails, or the server ends before it is ready.
 pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
     build::program(Profile::Release)?;
-    if is_question(server_flags) {
+    if only_prints_info(server_flags) {
         let mut command = shell::command(program()?);
         let answered = command.args(server_flags).status().with_context(|| shell::not_started(&command))?;
         return Ok(exit_code(answered));
@@ -57,14 +57,14 @@ pub(crate) fn run(tls: bool, server_flags: &[String]) -> Result<ExitCode> {
             if has_screen() {
                 let _ = open::that_detached(&address); // Without a browser the user still has the printed address.
             }
-            server.stay(&happened)
+            server.wait_until_stopped(&happened)
         }
         None => server.stop(&happened),
     }
 }
 
 /// Returns `true` if a flag makes the server print its help or its version and end.
-fn is_question(flags: &[String]) -> bool {
+fn only_prints_info(flags: &[String]) -> bool {
     flags.iter().any(|flag| matches!(flag.as_str(), "-h" | "--help" | "-V" | "--version" | "help"))
 }
 
@@ -84,7 +84,7 @@ impl Server {
         if tls {
             command.args(["--tls", "self-signed"]);
         }
-        own_process_group(&mut command);
+        set_process_group(&mut command);
         let mut child = command.spawn().with_context(|| shell::not_started(&command))?;
         if let Some(output) = child.stdout.take() {
             let events = events.clone();
@@ -119,7 +119,7 @@ impl Server {
     }
 
     /// Waits until the server ends, or the user stops it.
-    fn stay(mut self, happened: &Receiver<Event>) -> Result<ExitCode> {
+    fn wait_until_stopped(mut self, happened: &Receiver<Event>) -> Result<ExitCode> {
         while let Ok(event) = happened.recv() {
             match event {
                 Event::Stop => return self.stop(happened),
@@ -192,7 +192,7 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 /// Starts the command in a separate process group. The terminal sends Ctrl-C to the whole group of xtask, and xtask
 /// passes it on: a server in the same group would get it twice.
 #[cfg(unix)]
-fn own_process_group(command: &mut std::process::Command) {
+fn set_process_group(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     command.process_group(0);
 }
@@ -223,8 +223,9 @@ mod tests {
 
     #[test]
     fn a_server_that_is_only_asked_need_not_get_ready() {
-        let asked =
-            |flags: &[&str]| is_question(&flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>());
+        let asked = |flags: &[&str]| {
+            only_prints_info(&flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())
+        };
         assert!(asked(&["--help"]) && asked(&["sim", "-h"]) && asked(&["--version"]));
         assert!(!asked(&["--cars", "500"]) && !asked(&[]));
     }

@@ -60,14 +60,14 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
         command.env("PATH", path);
     }
     for name in ["NO_PROXY", "no_proxy"] {
-        command.env(name, direct(variable(name)));
+        command.env(name, no_proxy_hosts(variable(name)));
     }
     command
 }
 
 /// Returns the hosts that are reached without a proxy: those of the user, and this machine, which runs the servers and
 /// browsers under test.
-fn direct(users: Option<OsString>) -> OsString {
+fn no_proxy_hosts(users: Option<OsString>) -> OsString {
     let mut hosts = users.map_or_else(OsString::new, |mut hosts| {
         hosts.push(",");
         hosts
@@ -124,7 +124,7 @@ pub(crate) fn output(mut command: Command) -> Option<String> {
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let status = command.status().with_context(|| not_started(&command))?;
     if !status.success() {
-        bail!("`{}` failed ({status})", words(&command));
+        bail!("`{}` failed ({status})", command_line(&command));
     }
     Ok(())
 }
@@ -140,11 +140,11 @@ pub(crate) fn pass_through(mut command: Command) -> Result<ExitCode> {
 
 /// Returns the message that a command could not be started.
 pub(crate) fn not_started(command: &Command) -> String {
-    format!("`{}` could not be started", words(command))
+    format!("`{}` could not be started", command_line(command))
 }
 
 /// Returns a command as a user would type it.
-pub(crate) fn words(command: &Command) -> String {
+pub(crate) fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy);
     words.collect::<Vec<_>>().join(" ")

@@ -6,7 +6,7 @@ use crate::wire::Protocol;
 
 /// The number, the pace and the reading of an attack's clients.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Crowd {
+pub(super) struct AttackClients {
     /// Connections at a time. When one ends, another client connects.
     pub(super) clients: usize,
     /// The number of source addresses, which the clients share evenly.
@@ -14,21 +14,21 @@ pub(super) struct Crowd {
     /// The highest rate of new connections, per second.
     pub(super) opening_per_second: f64,
     /// The clients' way of reading.
-    pub(super) reads: Reads,
+    pub(super) reads: ReadPattern,
     /// The size of each socket's receive buffer in bytes. `None` leaves it to the kernel.
     pub(super) receive_buffer: Option<usize>,
     /// The duration of the attack.
     pub(super) lasts: Duration,
 }
 
-impl Default for Crowd {
+impl Default for AttackClients {
     /// 64 clients from four addresses that send without pause for 15 s.
     fn default() -> Self {
         Self {
             clients: 64,
             addresses: 4,
             opening_per_second: f64::INFINITY,
-            reads: Reads::AtOnce,
+            reads: ReadPattern::AtOnce,
             receive_buffer: None,
             lasts: Duration::from_secs(15),
         }
@@ -37,11 +37,11 @@ impl Default for Crowd {
 
 /// A client's way of reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reads {
+pub(super) enum ReadPattern {
     /// Reads everything as it arrives.
     AtOnce,
     /// Reads at most this many bytes in each turn.
-    InSips(usize),
+    Limited(usize),
     /// Never reads.
     Never,
 }
@@ -57,7 +57,7 @@ pub(super) struct Turn {
 
 /// The client's next action after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Then {
+pub(super) enum NextAction {
     /// Has another turn after this time, and not before everything is sent.
     Again(Duration),
     /// Closes its connection after this time.
@@ -66,7 +66,7 @@ pub(super) enum Then {
     Stay,
 }
 
-impl Then {
+impl NextAction {
     /// Has another turn as soon as everything is sent.
     pub(super) const AT_ONCE: Self = Self::Again(Duration::ZERO);
 }
@@ -77,8 +77,8 @@ pub(super) trait Attack: Send {
     fn about(&self) -> &'static str;
 
     /// Returns the clients of this attack.
-    fn crowd(&self) -> Crowd {
-        Crowd::default()
+    fn crowd(&self) -> AttackClients {
+        AttackClients::default()
     }
 
     /// Returns flags for the server, for limits that would otherwise stop the attack too early.
@@ -97,5 +97,5 @@ pub(super) trait Attack: Send {
     }
 
     /// Adds to `out` what a client sends in this turn. The first turn is when it connects.
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then;
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction;
 }

@@ -18,24 +18,24 @@ use std::{
 use anyhow::{Context as _, Error, Result, anyhow};
 use mio::{Events, Poll, Token, event::Event};
 
-use super::attack::{Attack, Crowd, Reads, Then, Turn};
+use super::attack::{Attack, AttackClients, NextAction, ReadPattern, Turn};
 use crate::{
     load::{BUFFER, Route, Socket},
     machine,
 };
 
 /// The largest number of connections in an attack.
-const MOST: u64 = 2_000_000;
+const MAX_OPENED: u64 = 2_000_000;
 /// The largest number of connections that are opened before other clients have their turns.
-const AT_ONCE: usize = 64;
+const OPEN_BATCH: usize = 64;
 /// The largest number of events taken from the poller at once.
 const EVENTS: usize = 256;
 /// The longest wait of the poller, after which the thread checks whether to stop and whether to open connections.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// The counts of an attack.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Taken {
+pub(super) struct AttackCounts {
     /// Connections that were opened.
     pub(super) opened: u64,
     /// The largest number of connections that were open at a time.
@@ -50,7 +50,7 @@ pub(super) struct Taken {
 #[derive(Debug)]
 pub(super) struct Attackers {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Taken>>,
+    thread: JoinHandle<Result<AttackCounts>>,
 }
 
 impl Attackers {
@@ -58,17 +58,17 @@ impl Attackers {
     ///
     /// # Errors
     /// When there is no poller, or the thread cannot lower its priority.
-    pub(super) fn start(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Result<Self> {
+    pub(super) fn start(attack: Box<dyn Attack>, crowd: AttackClients, to: SocketAddr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, begun) = mpsc::channel();
         let thread = thread::spawn({
             let stop = stop.clone();
             move || {
-                machine::step_back()?;
-                let mut mob = Mob::new(attack, crowd, to)?;
+                machine::use_idle_priority()?;
+                let mut mob = AttackLoop::new(attack, crowd, to)?;
                 let _ = ready.send(()); // The receiver waits for it below.
                 while !stop.load(Ordering::Relaxed) {
-                    mob.go_on()?;
+                    mob.step()?;
                 }
                 Ok(mob.taken)
             }
@@ -83,15 +83,15 @@ impl Attackers {
     }
 
     /// Stops the attack, closes every connection, and returns the counts.
-    pub(super) fn stop(self) -> Result<Taken> {
+    pub(super) fn stop(self) -> Result<AttackCounts> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the attackers panicked"))?
     }
 }
 
-struct Mob {
+struct AttackLoop {
     attack: Box<dyn Attack>,
-    crowd: Crowd,
+    crowd: AttackClients,
     to: SocketAddr,
     began: Instant,
     poll: Poll,
@@ -103,7 +103,7 @@ struct Mob {
     due: BinaryHeap<Reverse<(Instant, usize, u64)>>,
     /// The clients that have a turn now, by slot and client number.
     ready: Vec<(usize, u64)>,
-    taken: Taken,
+    taken: AttackCounts,
 }
 
 struct Client {
@@ -111,11 +111,11 @@ struct Client {
     number: u64,
     socket: Socket,
     turns: u32,
-    then: Then,
+    then: NextAction,
 }
 
-impl Mob {
-    fn new(attack: Box<dyn Attack>, crowd: Crowd, to: SocketAddr) -> Result<Self> {
+impl AttackLoop {
+    fn new(attack: Box<dyn Attack>, crowd: AttackClients, to: SocketAddr) -> Result<Self> {
         Ok(Self {
             attack,
             crowd,
@@ -127,31 +127,31 @@ impl Mob {
             free: (0..crowd.clients).rev().collect(),
             due: BinaryHeap::new(),
             ready: Vec::new(),
-            taken: Taken::default(),
+            taken: AttackCounts::default(),
         })
     }
 
-    fn go_on(&mut self) -> Result<()> {
-        self.let_in()?;
+    fn step(&mut self) -> Result<()> {
+        self.open_clients()?;
         self.give_turns();
-        let wait = if self.ready.is_empty() { LOOK } else { Duration::ZERO };
+        let wait = if self.ready.is_empty() { POLL_TIMEOUT } else { Duration::ZERO };
         let mut events = Events::with_capacity(EVENTS);
         match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
         for event in &events {
-            self.look_after(event);
+            self.handle_event(event);
         }
         Ok(())
     }
 
-    fn let_in(&mut self) -> Result<()> {
+    fn open_clients(&mut self) -> Result<()> {
         let allowed = self.began.elapsed().as_secs_f64() * self.crowd.opening_per_second;
-        let room = (allowed - self.taken.opened as f64).min(AT_ONCE as f64).max(0.0) as usize;
+        let room = (allowed - self.taken.opened as f64).min(OPEN_BATCH as f64).max(0.0) as usize;
         for _ in 0..room {
             let Some(slot) = self.free.pop() else { break };
-            if self.taken.opened == MOST {
+            if self.taken.opened == MAX_OPENED {
                 break;
             }
             self.open(slot)?;
@@ -162,13 +162,13 @@ impl Mob {
 
     fn open(&mut self, slot: usize) -> Result<()> {
         let number = self.taken.opened;
-        let Crowd { addresses, receive_buffer, .. } = self.crowd;
+        let AttackClients { addresses, receive_buffer, .. } = self.crowd;
         let host = u8::try_from(1 + slot % addresses).context("too many addresses")?;
         let from = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 1, host)));
         let route = Route { from, to: self.to, receive_buffer };
         let protocol = self.attack.protocol(number);
         let socket = Socket::open(route, protocol, false, Token(slot), self.poll.registry())?;
-        self.clients[slot] = Some(Client { number, socket, turns: 0, then: Then::AT_ONCE });
+        self.clients[slot] = Some(Client { number, socket, turns: 0, then: NextAction::AT_ONCE });
         self.taken.opened += 1;
         self.speak(slot);
         Ok(())
@@ -190,7 +190,7 @@ impl Mob {
                 continue;
             }
             match self.clients[slot].as_ref().map(|client| client.then) {
-                Some(Then::Again(_)) => self.speak(slot),
+                Some(NextAction::Again(_)) => self.speak(slot),
                 _ => self.close(slot),
             }
         }
@@ -206,25 +206,25 @@ impl Mob {
         // A client that has not sent everything of its last turn gets no new one.
         if client.socket.out().is_empty() {
             let turn = Turn { client: client.number, number: client.turns };
-            client.then = self.attack.speak(turn, client.socket.out());
+            client.then = self.attack.write_turn(turn, client.socket.out());
             client.turns += 1;
             self.taken.turns += 1;
         }
         let (number, then) = (client.number, client.then);
         let read = match self.crowd.reads {
-            Reads::InSips(bytes) => client.socket.read(&mut self.buffer[..bytes], |_| {}),
-            Reads::AtOnce | Reads::Never => Ok(0),
+            ReadPattern::Limited(bytes) => client.socket.read(&mut self.buffer[..bytes], |_| {}),
+            ReadPattern::AtOnce | ReadPattern::Never => Ok(0),
         };
         if let Err(why) = read.and_then(|_| client.socket.send()) {
             return self.end(slot, &why);
         }
         match then {
-            Then::AT_ONCE => self.when_sent(slot),
-            Then::Leave(Duration::ZERO) => self.close(slot),
-            Then::Again(after) | Then::Leave(after) => {
+            NextAction::AT_ONCE => self.when_sent(slot),
+            NextAction::Leave(Duration::ZERO) => self.close(slot),
+            NextAction::Again(after) | NextAction::Leave(after) => {
                 self.due.push(Reverse((Instant::now() + after, slot, number)));
             }
-            Then::Stay => {}
+            NextAction::Stay => {}
         }
     }
 
@@ -232,18 +232,18 @@ impl Mob {
     /// reports room in the socket's send buffer.
     fn when_sent(&mut self, slot: usize) {
         if let Some(client) = &mut self.clients[slot]
-            && client.then == Then::AT_ONCE
+            && client.then == NextAction::AT_ONCE
             && client.socket.out().is_empty()
         {
             self.ready.push((slot, client.number));
         }
     }
 
-    fn look_after(&mut self, event: &Event) {
+    fn handle_event(&mut self, event: &Event) {
         let slot = event.token().0;
         let Some(client) = &mut self.clients[slot] else { return };
         let waited = !client.socket.out().is_empty();
-        let done = if self.crowd.reads == Reads::AtOnce {
+        let done = if self.crowd.reads == ReadPattern::AtOnce {
             client.socket.advance(&mut self.buffer, |_| {})
         } else if event.is_error() || event.is_write_closed() {
             Err(anyhow!("the server closed or reset the connection"))
@@ -288,17 +288,17 @@ mod tests {
             "send two words"
         }
 
-        fn crowd(&self) -> Crowd {
-            Crowd { clients: 3, addresses: 2, ..Crowd::default() }
+        fn crowd(&self) -> AttackClients {
+            AttackClients { clients: 3, addresses: 2, ..AttackClients::default() }
         }
 
-        fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+        fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
             match turn.number {
                 0 => out.extend_from_slice(b"first,"),
                 1 => out.extend_from_slice(b"last"),
-                _ => return Then::Stay,
+                _ => return NextAction::Stay,
             }
-            Then::Again(Duration::from_millis(1))
+            NextAction::Again(Duration::from_millis(1))
         }
     }
 
@@ -327,13 +327,13 @@ mod tests {
             "read three bytes at a time"
         }
 
-        fn crowd(&self) -> Crowd {
-            Crowd { clients: 1, reads: Reads::InSips(3), ..Crowd::default() }
+        fn crowd(&self) -> AttackClients {
+            AttackClients { clients: 1, reads: ReadPattern::Limited(3), ..AttackClients::default() }
         }
 
-        fn speak(&mut self, _: Turn, out: &mut Vec<u8>) -> Then {
+        fn write_turn(&mut self, _: Turn, out: &mut Vec<u8>) -> NextAction {
             out.push(b'.');
-            Then::Again(Duration::from_millis(1))
+            NextAction::Again(Duration::from_millis(1))
         }
     }
 

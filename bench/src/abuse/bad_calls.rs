@@ -2,8 +2,8 @@
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::SmallRng};
 
-use super::attack::{Attack, Then, Turn};
-use crate::wire::{Call, Connection, Protocol};
+use super::attack::{Attack, NextAction, Turn};
+use crate::wire::{ClientConnection, Protocol, RpcCall};
 
 pub(super) struct BadCalls(SmallRng);
 
@@ -18,17 +18,17 @@ impl Attack for BadCalls {
         "make calls with random bytes as frames or messages, one after the other, without waiting for responses"
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         let mut message = vec![0; self.0.random_range(1..500)];
         self.0.fill_bytes(&mut message);
         let length = message.len();
-        let call = Call::new("/rides.v1.Rides/Quote", message);
-        Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
+        let call = RpcCall::new("/rides.v1.Rides/Quote", message);
+        ClientConnection::new(Protocol::Http1, false).call(&call, "localhost", out);
         if turn.number.is_multiple_of(2) {
             // Random bytes for the frame's flag and length too.
             let frame = out.len() - length - 5;
             self.0.fill_bytes(&mut out[frame..frame + 5]);
         }
-        Then::AT_ONCE
+        NextAction::AT_ONCE
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, AttackClients, NextAction, Turn};
 
 pub(super) struct Connects;
 
@@ -11,11 +11,11 @@ impl Attack for Connects {
         "connect and close the connection, without pause and without sending anything"
     }
 
-    fn crowd(&self) -> Crowd {
-        Crowd { clients: 256, ..Crowd::default() }
+    fn crowd(&self) -> AttackClients {
+        AttackClients { clients: 256, ..AttackClients::default() }
     }
 
-    fn speak(&mut self, _: Turn, _: &mut Vec<u8>) -> Then {
-        Then::Leave(Duration::ZERO)
+    fn write_turn(&mut self, _: Turn, _: &mut Vec<u8>) -> NextAction {
+        NextAction::Leave(Duration::ZERO)
     }
 }

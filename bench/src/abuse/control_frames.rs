@@ -1,6 +1,6 @@
 //! HTTP/2 frames that are cheap to send, and cost the server an acknowledgement or memory.
 
-use super::attack::{Attack, Then, Turn};
+use super::attack::{Attack, NextAction, Turn};
 use crate::{
     contender::check_health,
     wire::{
@@ -33,7 +33,7 @@ impl Attack for ControlFrames {
         Protocol::Http2
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         if turn.number == 0 {
             opening(out);
             if let Self::Continuations = self {
@@ -50,6 +50,6 @@ impl Attack for ControlFrames {
                 Self::Continuations => frame(kind::CONTINUATION, 0, 1, b"\x00\x03x-a\x02aa", out),
             }
         }
-        Then::AT_ONCE
+        NextAction::AT_ONCE
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::SmallRng};
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, AttackClients, NextAction, Turn};
 
 /// A TLS 1.2 handshake record with the beginning of a ClientHello.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
@@ -25,11 +25,11 @@ impl Attack for Garbage {
         "connect and send random bytes, invalid HTTP/1.1, invalid HTTP/2 or a TLS ClientHello, without pause"
     }
 
-    fn crowd(&self) -> Crowd {
-        Crowd { clients: 256, ..Crowd::default() }
+    fn crowd(&self) -> AttackClients {
+        AttackClients { clients: 256, ..AttackClients::default() }
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         match turn.client % 4 {
             0 => {
                 let length = self.0.random_range(1..2_000);
@@ -44,6 +44,6 @@ impl Attack for Garbage {
             }
         }
         // The server may take random bytes for an incomplete request and wait for the rest.
-        Then::Leave(Duration::from_millis(50))
+        NextAction::Leave(Duration::from_millis(50))
     }
 }

@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 /// The timeout of the request. Under attack a response may be slow.
-const PATIENCE: Duration = Duration::from_secs(10);
+const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The metrics at one time.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub(super) struct Gauges {
+pub(super) struct ServerMetrics {
     /// Open connections to the port, including the one of this request.
     pub(super) connections: u64,
     /// Open calls, including streams.
@@ -23,12 +23,12 @@ pub(super) struct Gauges {
     pub(super) ended: BTreeMap<String, u64>,
 }
 
-impl Gauges {
+impl ServerMetrics {
     /// Reads the metrics of the server at `addr`.
     pub(super) fn of(addr: SocketAddr) -> Result<Self> {
         let mut stream =
-            TcpStream::connect_timeout(&addr, PATIENCE).context("cannot connect to read /metrics")?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+            TcpStream::connect_timeout(&addr, METRICS_TIMEOUT).context("cannot connect to read /metrics")?;
+        stream.set_read_timeout(Some(METRICS_TIMEOUT))?;
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).context("no response from /metrics")?;
@@ -84,14 +84,14 @@ mod tests {
 
     #[test]
     fn figures_are_summed_over_methods() {
-        let gauges = Gauges::read(ONCE);
+        let gauges = ServerMetrics::read(ONCE);
         assert_eq!((gauges.connections, gauges.calls), (12, 4));
         assert_eq!(gauges.ended, [("Internal".into(), 3), ("Ok".into(), 7)].into());
     }
 
     #[test]
     fn what_failed_since_is_what_did_not_end_well() {
-        let (before, mut after) = (Gauges::read(ONCE), Gauges::read(ONCE));
+        let (before, mut after) = (ServerMetrics::read(ONCE), ServerMetrics::read(ONCE));
         *after.ended.get_mut("Ok").unwrap() += 5;
         assert!(after.failed_since(&before).is_empty());
         after.ended.insert("Cancelled".into(), 4);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Then, Turn};
-use crate::{contender::watch_fleet, fleet::at_sea, wire::Connection, wire::Protocol};
+use super::attack::{Attack, AttackClients, NextAction, Turn};
+use crate::{contender::watch_fleet, fleet::at_sea, wire::ClientConnection, wire::Protocol};
 
 pub(super) struct IdleViewers;
 
@@ -12,13 +12,13 @@ impl Attack for IdleViewers {
         "open streams over a part of the map without cars, and read them"
     }
 
-    fn crowd(&self) -> Crowd {
-        Crowd {
+    fn crowd(&self) -> AttackClients {
+        AttackClients {
             clients: 10_000,
             addresses: 12,
             opening_per_second: 1_000.0,
             lasts: Duration::from_secs(25),
-            ..Crowd::default()
+            ..AttackClients::default()
         }
     }
 
@@ -27,9 +27,9 @@ impl Attack for IdleViewers {
         &["--max-connections", "12000", "--max-viewers", "12000"]
     }
 
-    fn speak(&mut self, _: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, _: Turn, out: &mut Vec<u8>) -> NextAction {
         let call = watch_fleet(at_sea().viewport(), true);
-        Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
-        Then::Stay
+        ClientConnection::new(Protocol::Http1, false).call(&call, "localhost", out);
+        NextAction::Stay
     }
 }

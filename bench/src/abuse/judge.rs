@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{attackers::Taken, pages::Sight};
+use super::{attackers::AttackCounts, pages::PageMeasurements};
 use crate::stats::percentile;
 
 /// A latency in the attack must stay below this multiple of the baseline.
-pub(super) const TIMES: f64 = 2.0;
+pub(super) const MAX_LATENCY_RATIO: f64 = 2.0;
 /// Memory counts as released when it is at most this share above the memory before the attack, …
 pub(super) const MORE_SHARE: f64 = 0.1;
 /// … or at most this many bytes: the server keeps the rides that the pages booked meanwhile.
@@ -14,7 +14,7 @@ pub(super) const MORE_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 
 /// The percentiles of what the pages measured, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Figures {
+pub(super) struct PagePercentiles {
     /// The median latency of calls.
     pub(super) p50: f64,
     /// The 99th percentile of the latency of calls.
@@ -31,9 +31,9 @@ pub(super) struct Figures {
     pub(super) own_p99: f64,
 }
 
-impl Figures {
+impl PagePercentiles {
     /// Returns the percentiles, or `None` if there are no calls or no gaps.
-    pub(super) fn of(sight: &mut Sight) -> Option<Self> {
+    pub(super) fn of(sight: &mut PageMeasurements) -> Option<Self> {
         let calls = &mut sight.calls_ms;
         let (p50, p99, max) = (percentile(calls, 0.5)?, percentile(calls, 0.99)?, percentile(calls, 1.0)?);
         let arrivals = &mut sight.arrivals_ms;
@@ -64,9 +64,9 @@ impl Memory {
 
 /// The measurements of one attack.
 #[derive(Clone, Debug)]
-pub(super) struct Findings {
-    pub(super) quiet: Figures,
-    pub(super) during: Figures,
+pub(super) struct AttackResult {
+    pub(super) quiet: PagePercentiles,
+    pub(super) during: PagePercentiles,
     /// The errors of the pages since the beginning of the attack.
     pub(super) errors: Vec<String>,
     /// The share of its core that the server used: in the baseline, and in the attack.
@@ -76,16 +76,16 @@ pub(super) struct Findings {
     pub(super) budget: Option<u64>,
     /// The time after the attack until there were no more connections and calls than before it. `None` if that never
     /// happened.
-    pub(super) places_back: Option<Duration>,
+    pub(super) recovery_of_calls: Option<Duration>,
     /// The time after the attack until memory was released. `None` if that never happened.
-    pub(super) memory_back: Option<Duration>,
-    pub(super) taken: Taken,
+    pub(super) recovery_of_memory: Option<Duration>,
+    pub(super) taken: AttackCounts,
     /// Calls that ended with a status other than OK, by status. If there are no errors, none of them are of the
     /// pages.
     pub(super) failed: BTreeMap<String, u64>,
 }
 
-impl Findings {
+impl AttackResult {
     /// Returns a description of each failure. The server passes if there is none.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -93,14 +93,14 @@ impl Findings {
         for (what, quiet, during) in
             [("calls", quiet.p99, during.p99), ("gaps between frames", quiet.gap_p99, during.gap_p99)]
         {
-            if during >= TIMES * quiet {
+            if during >= MAX_LATENCY_RATIO * quiet {
                 faults.push(format!("p99 of {what}: {during:.2} ms, baseline {quiet:.2} ms"));
             }
         }
         if let Some(error) = self.errors.first() {
             faults.push(format!("{} errors, the first: {error}", self.errors.len()));
         }
-        if self.places_back.is_none() {
+        if self.recovery_of_calls.is_none() {
             faults.push("connections or calls did not return to the number before the attack".into());
         }
         let mib = |bytes: u64| bytes / 1024 / 1024;
@@ -129,34 +129,42 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
-    fn figures(p99: f64, gap_p99: f64) -> Figures {
-        Figures { p50: 0.2, p99, max: 10.0, arrival_p50: 1.0, arrival_max: 2.0, gap_p99, own_p99: 0.1 }
+    fn figures(p99: f64, gap_p99: f64) -> PagePercentiles {
+        PagePercentiles {
+            p50: 0.2,
+            p99,
+            max: 10.0,
+            arrival_p50: 1.0,
+            arrival_max: 2.0,
+            gap_p99,
+            own_p99: 0.1,
+        }
     }
 
-    fn findings(during: Figures, after: u64) -> Findings {
-        Findings {
+    fn findings(during: PagePercentiles, after: u64) -> AttackResult {
+        AttackResult {
             quiet: figures(1.0, 260.0),
             during,
             errors: Vec::new(),
             cpu_share: [0.1, 0.2],
             memory: Memory { before: 100 * MIB, peak: 300 * MIB, after },
             budget: Some(200 * MIB),
-            places_back: Some(Duration::ZERO),
-            memory_back: Some(Duration::ZERO),
-            taken: Taken::default(),
+            recovery_of_calls: Some(Duration::ZERO),
+            recovery_of_memory: Some(Duration::ZERO),
+            taken: AttackCounts::default(),
             failed: BTreeMap::new(),
         }
     }
 
     #[test]
     fn figures_are_percentiles() {
-        let mut sight = Sight {
+        let mut sight = PageMeasurements {
             calls_ms: (1..=200).map(f64::from).collect(),
             arrivals_ms: vec![3.0, 1.0, 2.0],
             gaps_ms: vec![250.0, 260.0],
-            ..Sight::default()
+            ..PageMeasurements::default()
         };
-        let expected = Figures {
+        let expected = PagePercentiles {
             p50: 100.0,
             p99: 198.0,
             max: 200.0,
@@ -165,8 +173,8 @@ mod tests {
             gap_p99: 260.0,
             own_p99: 0.0,
         };
-        assert_eq!(Figures::of(&mut sight), Some(expected));
-        assert_eq!(Figures::of(&mut Sight::default()), None);
+        assert_eq!(PagePercentiles::of(&mut sight), Some(expected));
+        assert_eq!(PagePercentiles::of(&mut PageMeasurements::default()), None);
     }
 
     #[test]
@@ -203,7 +211,7 @@ mod tests {
     fn an_error_of_a_page_is_a_fault_and_so_is_a_place_that_stays_taken() {
         let mut findings = findings(figures(1.0, 260.0), 100 * MIB);
         findings.errors = vec!["Get: it was refused".into(), "Book: gone".into()];
-        findings.places_back = None;
+        findings.recovery_of_calls = None;
         let faults = findings.faults();
         assert_eq!(faults[0], "2 errors, the first: Get: it was refused");
         assert_eq!(faults.len(), 2);

@@ -1,10 +1,11 @@
 //! Attacks on a server, the latency that well-behaved pages see meanwhile, and the recovery of the server.
 //!
-//! [`scene`] runs an attack against a new server. [`pages`] measure a baseline and then the attack. [`attackers`] do
+//! [`attack_run`] runs an attack against a new server. [`pages`] measure a baseline and then the attack. [`attackers`] do
 //! what their [`attack`] defines; each attack has its own file. [`judge`] decides whether the server passes, and
 //! [`report`] writes the results.
 
 mod attack;
+mod attack_run;
 mod attackers;
 mod bad_calls;
 mod connects;
@@ -19,7 +20,6 @@ mod pages;
 mod report;
 mod resets;
 mod rider;
-mod scene;
 mod slow_bodies;
 mod slow_headers;
 mod slow_readers;
@@ -29,7 +29,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use self::{attack::Attack, control_frames::ControlFrames, report::Outcome, scene::Plan};
+use self::{attack::Attack, attack_run::Plan, control_frames::ControlFrames, report::Outcome};
 use crate::machine::{self, Cores};
 
 /// An attack on the server.
@@ -100,16 +100,16 @@ impl Options {
                 settle: Duration::from_millis(500),
                 quiet: Duration::from_secs(2),
                 longest: Duration::from_secs(3),
-                thinned: 10,
-                patience: Duration::from_secs(10),
+                client_divisor: 10,
+                recovery_timeout: Duration::from_secs(10),
             };
         }
         Plan {
             settle: Duration::from_secs(2),
             quiet: Duration::from_secs(12),
             longest: Duration::MAX,
-            thinned: 1,
-            patience: Duration::from_secs(45),
+            client_divisor: 1,
+            recovery_timeout: Duration::from_secs(45),
         }
     }
 }
@@ -123,13 +123,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for dir in [&options.scratch, &options.out] {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    machine::most_sockets()?;
+    machine::raise_file_limit()?;
     let (plan, cores) = (options.plan(), Cores::take()?);
     let mut outcomes: Vec<(Scenario, Outcome)> = Vec::new();
     for scenario in Scenario::value_variants() {
         if options.only.is_empty() || options.only.contains(scenario) {
             let log = options.scratch.join(format!("abuse-{}.log", scenario.name().replace(' ', "-")));
-            let outcome = scene::play(scenario.attack(), &plan, cores, &options.server, &log)
+            let outcome = attack_run::play(scenario.attack(), &plan, cores, &options.server, &log)
                 .map_err(|error| format!("{error:#}"));
             eprintln!("{}", report::line(*scenario, &outcome));
             outcomes.push((*scenario, outcome));

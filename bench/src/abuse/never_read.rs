@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Reads, Then, Turn};
+use super::attack::{Attack, AttackClients, NextAction, ReadPattern, Turn};
 use crate::{
     contender::watch_fleet,
     fleet::downtown,
-    wire::{Connection, Protocol},
+    wire::{ClientConnection, Protocol},
 };
 
 pub(super) struct NeverRead;
@@ -17,20 +17,24 @@ impl Attack for NeverRead {
     }
 
     /// Lasts longer than `--viewer-timeout`.
-    fn crowd(&self) -> Crowd {
-        Crowd {
+    fn crowd(&self) -> AttackClients {
+        AttackClients {
             clients: 1_000,
             opening_per_second: 500.0,
-            reads: Reads::Never,
+            reads: ReadPattern::Never,
             receive_buffer: Some(4 * 1024),
             lasts: Duration::from_secs(30),
-            ..Crowd::default()
+            ..AttackClients::default()
         }
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         let protocol = if turn.client.is_multiple_of(2) { Protocol::Http1 } else { Protocol::Http2 };
-        Connection::new(protocol, false).call(&watch_fleet(downtown().viewport(), true), "localhost", out);
-        Then::Stay
+        ClientConnection::new(protocol, false).call(
+            &watch_fleet(downtown().viewport(), true),
+            "localhost",
+            out,
+        );
+        NextAction::Stay
     }
 }

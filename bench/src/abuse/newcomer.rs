@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use mio::Registry;
 
-use super::pages::{Line, NO_ANSWER, Sight, millis};
+use super::pages::{PAGE_CALL_TIMEOUT, PageMeasurements, PageRoute, millis};
 use crate::{
     contender::check_health,
     load::Socket,
-    wire::{Protocol, Seen},
+    wire::{ParserEvent, Protocol},
 };
 
 /// The time between two connections. The rate stays below the limit per address.
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Connects, makes one call, and disconnects after the response.
 pub(super) struct Newcomer {
-    line: Line,
+    line: PageRoute,
     /// The time of the next connection.
     due: Instant,
     /// The open connection, if there is one, and the time at which it was opened.
@@ -25,7 +25,7 @@ pub(super) struct Newcomer {
 }
 
 impl Newcomer {
-    pub(super) fn new(line: Line, due: Instant) -> Self {
+    pub(super) fn new(line: PageRoute, due: Instant) -> Self {
         Self { line, due, here: None }
     }
 
@@ -51,11 +51,11 @@ impl Newcomer {
         Ok(())
     }
 
-    pub(super) fn advance(&mut self, buffer: &mut [u8], seen: &mut Sight) {
+    pub(super) fn advance(&mut self, buffer: &mut [u8], seen: &mut PageMeasurements) {
         let Some((socket, since)) = &mut self.here else { return };
         let since = *since;
         let mut answered = false;
-        let done = socket.advance(buffer, |what| answered |= matches!(what, Seen::End));
+        let done = socket.advance(buffer, |what| answered |= matches!(what, ParserEvent::End));
         match done {
             Err(error) => seen.errors.push(format!("a new connection: {error:#}")),
             Ok(()) if answered => seen.arrivals_ms.push(millis(since.elapsed())),
@@ -64,10 +64,10 @@ impl Newcomer {
         self.here = None;
     }
 
-    /// Gives up a connection without a response within [`NO_ANSWER`].
-    pub(super) fn give_up(&mut self, now: Instant, seen: &mut Sight) {
+    /// Gives up a connection without a response within [`PAGE_CALL_TIMEOUT`].
+    pub(super) fn give_up(&mut self, now: Instant, seen: &mut PageMeasurements) {
         if let Some((_, since)) = &self.here
-            && now - *since > NO_ANSWER
+            && now - *since > PAGE_CALL_TIMEOUT
         {
             seen.errors.push("a new connection: no response".into());
             self.here = None;

@@ -17,7 +17,7 @@ use crate::{
     contender::watch_fleet,
     fleet::{TICK_SECONDS, downtown},
     load::{BUFFER, Route, Socket},
-    wire::{Protocol, Seen},
+    wire::{ParserEvent, Protocol},
 };
 
 /// The number of pages. Half of them speak HTTP/1.1 and half HTTP/2.
@@ -27,7 +27,7 @@ const NEWCOMER: Token = Token(2 * PAGES);
 /// The time between two calls of a page. A person makes fewer; this rate gives enough calls for a p99.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The timeout of a call.
-pub(super) const NO_ANSWER: Duration = Duration::from_secs(2);
+pub(super) const PAGE_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time within which the streams must begin.
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// The resolution of the poller's timeout.
@@ -35,7 +35,7 @@ const CLOCK: Duration = Duration::from_millis(1);
 
 /// The measurements of the pages in a period.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Sight {
+pub(super) struct PageMeasurements {
     /// The latencies of calls in milliseconds, from the time at which each was due.
     pub(super) calls_ms: Vec<f64>,
     /// The latencies of new connections in milliseconds, from the connect to the response.
@@ -65,20 +65,20 @@ impl Pages {
         let (mut watchers, mut callers) = (Vec::new(), Vec::new());
         let line_of = |guest: usize, protocol| {
             let from = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + guest as u8)));
-            Line { route: Route { from, to, receive_buffer: None }, protocol, token: Token(guest) }
+            PageRoute { route: Route { from, to, receive_buffer: None }, protocol, token: Token(guest) }
         };
         for page in 0..PAGES {
             let line = line_of(page, if page < PAGES / 2 { Protocol::Http1 } else { Protocol::Http2 });
             watchers.push(Watcher::open(line, poll.registry())?);
-            let line = Line { token: Token(PAGES + page), ..line };
+            let line = PageRoute { token: Token(PAGES + page), ..line };
             // Staggered, so that the pages do not call at the same moment.
             let due = now + PAUSE * page as u32 / PAGES as u32;
             callers.push(Caller::open(line, Rider::new(page), due, poll.registry())?);
         }
-        let newcomer = Newcomer::new(Line { token: NEWCOMER, ..line_of(PAGES, Protocol::Http1) }, now);
+        let newcomer = Newcomer::new(PageRoute { token: NEWCOMER, ..line_of(PAGES, Protocol::Http1) }, now);
         let mut pages = Self { poll, buffer: vec![0; BUFFER], watchers, callers, newcomer };
         while pages.watchers.iter().any(|watcher| watcher.last.is_none()) {
-            let seen = pages.go_on(Duration::from_millis(100))?;
+            let seen = pages.run_for(Duration::from_millis(100))?;
             if let Some(error) = seen.errors.first() {
                 bail!("the pages have an error before the attack: {error}");
             }
@@ -93,9 +93,9 @@ impl Pages {
     pub(super) const COUNT: usize = PAGES;
 
     /// Runs the pages for `window`, and returns what they measured.
-    pub(super) fn go_on(&mut self, window: Duration) -> Result<Sight> {
+    pub(super) fn run_for(&mut self, window: Duration) -> Result<PageMeasurements> {
         let end = Instant::now() + window;
-        let mut seen = Sight::default();
+        let mut seen = PageMeasurements::default();
         let mut events = Events::with_capacity(2 * PAGES);
         loop {
             let now = Instant::now();
@@ -137,25 +137,25 @@ impl Pages {
     }
 
     /// Adds the gaps and calls that are late and have not ended yet.
-    fn look_at_what_is_missing(&self, seen: &mut Sight) {
+    fn look_at_what_is_missing(&self, seen: &mut PageMeasurements) {
         let silences = self.watchers.iter().filter_map(|watcher| Some(watcher.last?.elapsed()));
         let late = silences.filter(|silence| silence.as_secs_f64() > 2.0 * TICK_SECONDS);
         seen.gaps_ms.extend(late.map(millis));
         let waits = self.callers.iter().filter_map(|caller| Some(caller.asked?.elapsed()));
-        let missing = waits.filter(|wait| *wait > NO_ANSWER);
+        let missing = waits.filter(|wait| *wait > PAGE_CALL_TIMEOUT);
         seen.errors.extend(missing.map(|wait| format!("no response after {:.0} s", wait.as_secs_f64())));
     }
 }
 
 /// A page's way to the server: the addresses, the protocol, and the token in the poller.
 #[derive(Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct PageRoute {
     route: Route,
     pub(super) protocol: Protocol,
     token: Token,
 }
 
-impl Line {
+impl PageRoute {
     pub(super) fn connect(&self, keep: bool, registry: &Registry) -> Result<Socket> {
         Socket::open(self.route, self.protocol, keep, self.token, registry)
     }
@@ -163,27 +163,27 @@ impl Line {
 
 /// A stream of the city.
 struct Watcher {
-    line: Line,
+    line: PageRoute,
     socket: Socket,
     last: Option<Instant>,
 }
 
 impl Watcher {
-    fn open(line: Line, registry: &Registry) -> Result<Self> {
+    fn open(line: PageRoute, registry: &Registry) -> Result<Self> {
         let mut socket = line.connect(false, registry)?;
         socket.call(&watch_fleet(downtown().viewport(), true));
         Ok(Self { line, socket, last: None })
     }
 
-    fn advance(&mut self, buffer: &mut [u8], registry: &Registry, seen: &mut Sight) -> Result<()> {
+    fn advance(&mut self, buffer: &mut [u8], registry: &Registry, seen: &mut PageMeasurements) -> Result<()> {
         let Self { socket, last, .. } = self;
         let mut over = false;
         let done = socket.advance(buffer, |what| match what {
-            Seen::Message(_) => {
+            ParserEvent::Message(_) => {
                 let at = Instant::now();
                 seen.gaps_ms.extend(last.replace(at).map(|last| millis(at - last)));
             }
-            Seen::End => over = true,
+            ParserEvent::End => over = true,
         });
         let error = done.err().map(|error| format!("{error:#}"));
         if let Some(why) = error.or(over.then(|| "the stream ended".into())) {
@@ -196,7 +196,7 @@ impl Watcher {
 
 /// The calls of a page, one after the other.
 struct Caller {
-    line: Line,
+    line: PageRoute,
     socket: Socket,
     rider: Rider,
     /// The time of the next call.
@@ -208,7 +208,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn open(line: Line, rider: Rider, due: Instant, registry: &Registry) -> Result<Self> {
+    fn open(line: PageRoute, rider: Rider, due: Instant, registry: &Registry) -> Result<Self> {
         let socket = line.connect(true, registry)?;
         Ok(Self { line, socket, rider, due, asked: None, answered: None })
     }
@@ -222,7 +222,7 @@ impl Caller {
         self.asked.is_none().then_some(self.due)
     }
 
-    fn begin(&mut self, now: Instant, registry: &Registry, seen: &mut Sight) -> Result<()> {
+    fn begin(&mut self, now: Instant, registry: &Registry, seen: &mut PageMeasurements) -> Result<()> {
         // The time that a call waited for the one before it counts as latency.
         let kept_waiting = self.answered.is_some_and(|answered| answered > self.due);
         self.asked = Some(if kept_waiting { self.due } else { now });
@@ -234,13 +234,13 @@ impl Caller {
         }
     }
 
-    fn advance(&mut self, buffer: &mut [u8], registry: &Registry, seen: &mut Sight) -> Result<()> {
+    fn advance(&mut self, buffer: &mut [u8], registry: &Registry, seen: &mut PageMeasurements) -> Result<()> {
         let Self { socket, rider, .. } = self;
         let mut over = None;
         let mut refused = None;
         let done = socket.advance(buffer, |what| match what {
-            Seen::Message(message) => refused = refused.take().or(rider.hear(message).err()),
-            Seen::End => over = Some(Instant::now()),
+            ParserEvent::Message(message) => refused = refused.take().or(rider.hear(message).err()),
+            ParserEvent::End => over = Some(Instant::now()),
         });
         let error = done.err().or(refused).map(|error| format!("{error:#}"));
         if let Some(why) = error {
@@ -249,7 +249,7 @@ impl Caller {
         if let Some((asked, answered)) = self.asked.zip(over) {
             seen.calls_ms.push(millis(answered - asked));
             (self.asked, self.answered) = (None, Some(answered));
-            if !self.rider.is_content() {
+            if !self.rider.end_call() {
                 return self.fail("the response has no message", registry, seen);
             }
         }
@@ -257,7 +257,7 @@ impl Caller {
     }
 
     /// Records an error, and starts a new round on a new connection.
-    fn fail(&mut self, why: &str, registry: &Registry, seen: &mut Sight) -> Result<()> {
+    fn fail(&mut self, why: &str, registry: &Registry, seen: &mut PageMeasurements) -> Result<()> {
         seen.errors.push(format!("{}: {why}", self.rider.what()));
         self.rider.start_over();
         self.socket = self.line.connect(true, registry)?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use super::{
     Scenario,
-    judge::{Findings, MORE_BYTES, MORE_SHARE, TIMES},
+    judge::{AttackResult, MAX_LATENCY_RATIO, MORE_BYTES, MORE_SHARE},
 };
 use crate::{
     machine,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The findings of one attack, or the reason why it could not be measured.
-pub(super) type Outcome = Result<Findings, String>;
+pub(super) type Outcome = Result<AttackResult, String>;
 
 /// Returns a one-line summary of an attack.
 pub(super) fn line(scenario: Scenario, outcome: &Outcome) -> String {
@@ -39,7 +39,7 @@ pub(super) fn page(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
 
 /// Returns all tables.
 pub(super) fn figures(outcomes: &[(Scenario, Outcome)]) -> String {
-    let findings: Vec<(Scenario, &Findings)> =
+    let findings: Vec<(Scenario, &AttackResult)> =
         outcomes.iter().filter_map(|(scenario, outcome)| Some((*scenario, outcome.as_ref().ok()?))).collect();
     let mut text = format!("## Latencies of the pages\n\n{}", seen(&findings));
     let _ = write!(text, "\n## Cost to the server\n\n{}", costs(&findings));
@@ -59,7 +59,7 @@ pub(super) fn figures(outcomes: &[(Scenario, Outcome)]) -> String {
     text
 }
 
-fn seen(findings: &[(Scenario, &Findings)]) -> String {
+fn seen(findings: &[(Scenario, &AttackResult)]) -> String {
     let head = [
         "ms, baseline → attack",
         "call p50",
@@ -77,7 +77,7 @@ fn seen(findings: &[(Scenario, &Findings)]) -> String {
     let rows: Vec<_> = findings
         .iter()
         .map(|(scenario, findings)| {
-            let Findings { quiet, during, errors, .. } = findings;
+            let AttackResult { quiet, during, errors, .. } = findings;
             vec![
                 scenario.name(),
                 change(quiet.p50, during.p50, 2),
@@ -97,7 +97,7 @@ fn seen(findings: &[(Scenario, &Findings)]) -> String {
     table(&head, &rows)
 }
 
-fn costs(findings: &[(Scenario, &Findings)]) -> String {
+fn costs(findings: &[(Scenario, &AttackResult)]) -> String {
     let head = [
         "",
         "% of its core, baseline → attack",
@@ -118,15 +118,15 @@ fn costs(findings: &[(Scenario, &Findings)]) -> String {
                 mib(findings.memory.before),
                 mib(findings.memory.peak),
                 mib(findings.memory.after),
-                back(findings.memory_back),
-                back(findings.places_back),
+                back(findings.recovery_of_memory),
+                back(findings.recovery_of_calls),
             ]
         })
         .collect();
     table(&head, &rows)
 }
 
-fn got(findings: &[(Scenario, &Findings)]) -> String {
+fn got(findings: &[(Scenario, &AttackResult)]) -> String {
     let head = ["", "connections", "at a time", "writes", "ended by the server", "failed calls"];
     let rows: Vec<_> = findings
         .iter()
@@ -167,7 +167,7 @@ fn back(after: Option<Duration>) -> String {
     after.map_or_else(|| "never".into(), |after| number(after.as_secs_f64(), 1))
 }
 
-fn verdict(findings: &Findings) -> &'static str {
+fn verdict(findings: &AttackResult) -> &'static str {
     if findings.faults().is_empty() { "passes" } else { "**fails**" }
 }
 
@@ -187,7 +187,7 @@ fn method(quick: bool, outcomes: &[(Scenario, Outcome)]) -> String {
          - **New connection**: another address connects five times per second, over HTTP/1.1 and HTTP/2 by turns, \
          and checks the server's health. The latency counts from the connect to the response. It is not part of \
          the verdict.\n\
-         - **Passes**: the p99 of calls and of gaps between frames stays below {TIMES:.0} times the baseline. No \
+         - **Passes**: the p99 of calls and of gaps between frames stays below {MAX_LATENCY_RATIO:.0} times the baseline. No \
          call, stream or new connection of the pages fails. After the attack connections and calls return to the \
          number before it, and memory to at most {:.0} % or {:.0} MiB more than before. During the attack memory \
          stays within the budget, if one is stated below.\n\

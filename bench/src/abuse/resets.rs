@@ -1,6 +1,6 @@
 //! Rapid reset: HTTP/2 calls that the client cancels at once.
 
-use super::attack::{Attack, Then, Turn};
+use super::attack::{Attack, NextAction, Turn};
 use crate::{
     contender::check_health,
     wire::{
@@ -24,7 +24,7 @@ impl Attack for Resets {
         Protocol::Http2
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         if turn.number == 0 {
             opening(out);
         }
@@ -33,6 +33,6 @@ impl Attack for Resets {
             headers(&check_health(), "localhost", stream, out);
             frame(kind::RST_STREAM, 0, stream, &CANCEL.to_be_bytes(), out);
         }
-        Then::AT_ONCE
+        NextAction::AT_ONCE
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use prost::Message as _;
 use rides_proto::v1::{self, Actor, Location};
 
-use crate::wire::Call;
+use crate::wire::RpcCall;
 
 const KAIVOKATU: Location = Location { lat: 60.1699, lng: 24.9384 };
 const KASARMIKATU: Location = Location { lat: 60.1642, lng: 24.9480 };
@@ -38,7 +38,7 @@ impl Rider {
     }
 
     /// Returns the next call.
-    pub(super) fn call(&self) -> Call {
+    pub(super) fn call(&self) -> RpcCall {
         let (pickup, dropoff) = (Some(KAIVOKATU), Some(KASARMIKATU));
         let ride_id = self.ride_id.clone();
         let (path, message) = match self.step() {
@@ -58,7 +58,7 @@ impl Rider {
                 ("/rides.v1.Rides/Cancel", request.encode_to_vec())
             }
         };
-        Call { timeout: Some("5S"), ..Call::new(path, message) }
+        RpcCall { timeout: Some("5S"), ..RpcCall::new(path, message) }
     }
 
     /// Reads the message of a response.
@@ -72,7 +72,7 @@ impl Rider {
     }
 
     /// Ends the open call. Returns `true` if its response had a message, that is, if it succeeded.
-    pub(super) fn is_content(&mut self) -> bool {
+    pub(super) fn end_call(&mut self) -> bool {
         if self.answered {
             self.number += 1;
         }
@@ -117,7 +117,7 @@ mod tests {
                 assert_eq!(v1::CancelRequest::decode(&*call.message).unwrap().ride_id, "ride");
             }
             rider.hear(&booked.encode_to_vec()).unwrap();
-            assert!(rider.is_content());
+            assert!(rider.end_call());
         }
         assert_eq!(steps[3..6], [Step::Quote, Step::Book, Step::Get]);
         assert_eq!(steps[18..], [Step::Get, Step::Cancel, Step::Quote]);
@@ -127,8 +127,8 @@ mod tests {
     fn whoever_gets_no_message_is_not_content_and_starts_over() {
         let mut rider = Rider::new(0);
         rider.hear(&[]).unwrap();
-        assert!(rider.is_content());
-        assert!(!rider.is_content());
+        assert!(rider.end_call());
+        assert!(!rider.end_call());
         rider.start_over();
         assert_eq!((rider.number, rider.step()), (ROUND, Step::Quote));
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Then, Turn};
-use crate::wire::{Call, Connection, Protocol};
+use super::attack::{Attack, AttackClients, NextAction, Turn};
+use crate::wire::{ClientConnection, Protocol, RpcCall};
 
 /// The length of the message, which is too long to be complete before the end of the attack.
 const MESSAGE: usize = 10_000;
@@ -14,10 +14,10 @@ pub(super) struct SlowBodies {
 
 impl SlowBodies {
     pub(super) fn new() -> Self {
-        let call = Call::new("/rides.v1.Rides/Quote", vec![0; MESSAGE]);
+        let call = RpcCall::new("/rides.v1.Rides/Quote", vec![0; MESSAGE]);
         let request = |protocol| {
             let mut bytes = Vec::new();
-            Connection::new(protocol, false).call(&call, "localhost", &mut bytes);
+            ClientConnection::new(protocol, false).call(&call, "localhost", &mut bytes);
             bytes
         };
         Self { requests: [request(Protocol::Http1), request(Protocol::Http2)] }
@@ -30,12 +30,12 @@ impl Attack for SlowBodies {
     }
 
     /// Lasts longer than `--body-timeout`.
-    fn crowd(&self) -> Crowd {
-        Crowd {
+    fn crowd(&self) -> AttackClients {
+        AttackClients {
             clients: 2_000,
             opening_per_second: 400.0,
             lasts: Duration::from_secs(38),
-            ..Crowd::default()
+            ..AttackClients::default()
         }
     }
 
@@ -43,13 +43,13 @@ impl Attack for SlowBodies {
         if client.is_multiple_of(2) { Protocol::Http1 } else { Protocol::Http2 }
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         let request = &self.requests[(turn.client % 2) as usize];
         let begun = request.len() - MESSAGE;
         match turn.number as usize {
             0 => out.extend_from_slice(&request[..begun]),
             nth => out.extend(request.get(begun + nth)),
         }
-        Then::Again(Duration::from_secs(1))
+        NextAction::Again(Duration::from_secs(1))
     }
 }

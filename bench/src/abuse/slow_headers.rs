@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Then, Turn};
+use super::attack::{Attack, AttackClients, NextAction, Turn};
 
 pub(super) struct SlowHeaders;
 
@@ -14,20 +14,20 @@ impl Attack for SlowHeaders {
     }
 
     /// Lasts longer than `--header-timeout`.
-    fn crowd(&self) -> Crowd {
-        Crowd {
+    fn crowd(&self) -> AttackClients {
+        AttackClients {
             clients: 3_000,
             opening_per_second: 1_000.0,
             lasts: Duration::from_secs(38),
-            ..Crowd::default()
+            ..AttackClients::default()
         }
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         match turn.number {
             0 => out.extend_from_slice(BEGINNING),
             _ => out.push(b'a'),
         }
-        Then::Again(Duration::from_secs(1))
+        NextAction::Again(Duration::from_secs(1))
     }
 }

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::attack::{Attack, Crowd, Reads, Then, Turn};
+use super::attack::{Attack, AttackClients, NextAction, ReadPattern, Turn};
 use crate::{
     contender::watch_fleet,
     fleet::downtown,
-    wire::{Connection, Protocol},
+    wire::{ClientConnection, Protocol},
 };
 
 const VIEWERS: usize = 10_000;
@@ -26,12 +26,12 @@ impl Attack for SlowReaders {
     }
 
     /// Lasts longer than `--viewer-timeout`.
-    fn crowd(&self) -> Crowd {
-        Crowd {
+    fn crowd(&self) -> AttackClients {
+        AttackClients {
             clients: VIEWERS,
             addresses: 12,
             opening_per_second: 1_000.0,
-            reads: Reads::InSips(SIP),
+            reads: ReadPattern::Limited(SIP),
             receive_buffer: Some(4 * 1024),
             lasts: Duration::from_secs(35),
         }
@@ -46,11 +46,11 @@ impl Attack for SlowReaders {
         Some(VIEWERS as u64 * BYTES_PER_VIEWER)
     }
 
-    fn speak(&mut self, turn: Turn, out: &mut Vec<u8>) -> Then {
+    fn write_turn(&mut self, turn: Turn, out: &mut Vec<u8>) -> NextAction {
         if turn.number == 0 {
             let call = watch_fleet(downtown().viewport(), true);
-            Connection::new(Protocol::Http1, false).call(&call, "localhost", out);
+            ClientConnection::new(Protocol::Http1, false).call(&call, "localhost", out);
         }
-        Then::Again(Duration::from_secs(1))
+        NextAction::Again(Duration::from_secs(1))
     }
 }

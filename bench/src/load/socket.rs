@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use super::Target;
-use crate::wire::{Call, Connection, Protocol, Seen};
+use crate::wire::{ClientConnection, ParserEvent, Protocol, RpcCall};
 
 /// The size of the shared read buffer in bytes: it fits into the processor's cache, and a socket rarely has more.
 pub(crate) const BUFFER: usize = 256 * 1024;
@@ -32,7 +32,7 @@ pub(crate) struct Route {
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    connection: Connection,
+    connection: ClientConnection,
     authority: String,
     /// Bytes that are not sent yet.
     out: Vec<u8>,
@@ -78,12 +78,12 @@ impl Socket {
         }
         let mut stream = TcpStream::from_std(raw.into());
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let connection = Connection::new(protocol, keep);
+        let connection = ClientConnection::new(protocol, keep);
         Ok(Self { stream, connection, authority: route.to.to_string(), out: Vec::new(), received: 0 })
     }
 
     /// Queues a call. It is sent when the socket next sends, once connected.
-    pub(crate) fn call(&mut self, call: &Call) {
+    pub(crate) fn call(&mut self, call: &RpcCall) {
         self.connection.call(call, &self.authority, &mut self.out);
     }
 
@@ -93,7 +93,7 @@ impl Socket {
     }
 
     /// Sends and reads as much as possible without waiting.
-    pub(crate) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(Seen<'_>)) -> Result<()> {
+    pub(crate) fn advance(&mut self, buffer: &mut [u8], mut seen: impl FnMut(ParserEvent<'_>)) -> Result<()> {
         self.send()?;
         // A short read means that the socket is empty. The next event reports new bytes.
         while self.read(buffer, &mut seen)? == buffer.len() {}
@@ -101,7 +101,7 @@ impl Socket {
     }
 
     /// Reads once. Returns the number of bytes, or 0 if none are available now.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], seen: impl FnMut(Seen<'_>)) -> Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8], seen: impl FnMut(ParserEvent<'_>)) -> Result<usize> {
         let length = match self.stream.read(buffer) {
             Ok(0) => bail!("the server closed the connection"),
             Ok(length) => length,

@@ -9,7 +9,7 @@ use super::{
     Target,
     socket::{BUFFER, Socket},
 };
-use crate::{stats::Gaps, wire::Seen};
+use crate::{stats::Gaps, wire::ParserEvent};
 
 /// The number of streams that may be opening at a time. More would overflow a server's listen backlog.
 const OPENING: usize = 256;
@@ -18,7 +18,7 @@ const EVENTS: usize = 1024;
 
 /// A message of which the contents were kept.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KeptMessage {
     /// The time at which its last byte was read.
     pub(crate) at: Instant,
     /// The contents.
@@ -37,7 +37,7 @@ pub(crate) struct Window {
     /// The reasons for which streams ended, one for each.
     pub(crate) lost: Vec<String>,
     /// The messages of those viewers that keep them.
-    pub(crate) kept: Vec<Kept>,
+    pub(crate) kept: Vec<KeptMessage>,
 }
 
 /// The viewers of one target.
@@ -166,17 +166,17 @@ impl Viewer {
         let before = socket.received;
         let mut over = false;
         let done = socket.advance(buffer, |seen| match seen {
-            Seen::Message(message) => {
+            ParserEvent::Message(message) => {
                 let at = Instant::now();
                 window.messages += 1;
                 if let Some(last) = last.replace(at) {
                     window.gaps.add(at - last);
                 }
                 if keep {
-                    window.kept.push(Kept { at, message: message.to_vec() });
+                    window.kept.push(KeptMessage { at, message: message.to_vec() });
                 }
             }
-            Seen::End => over = true,
+            ParserEvent::End => over = true,
         });
         self.opened |= self.socket.received > before;
         self.lost = match done {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Bench,
-    stage::{Sample, Stage},
+    test_bed::{Sample, TestBed},
 };
 use crate::{contender::Contender, process::Server, search::Search, stats::slope, wire::Protocol};
 
@@ -41,7 +41,7 @@ pub(super) fn once(
     before: &[Fanout],
     seen: impl FnOnce(&Server),
 ) -> Result<Fanout> {
-    let open = || Stage::of_fleet(bench, contender, protocol, replay);
+    let open = || TestBed::of_fleet(bench, contender, protocol, replay);
     let few = bench.plan.viewers;
     let mut stage = open()?;
     seen(&stage.server);
@@ -89,7 +89,7 @@ pub(super) fn once(
 /// Measures with this many viewers, again if other processes disturbed.
 pub(super) fn look_at(
     bench: &Bench,
-    stage: &mut Stage,
+    stage: &mut TestBed,
     contender: Contender,
     viewers: usize,
 ) -> Result<Sample> {
@@ -97,7 +97,7 @@ pub(super) fn look_at(
     stage.hold(viewers)?;
     let mut sample = stage.judge()?;
     for _ in 0..LOOK_AGAIN {
-        if sample.failed_in_company() {
+        if sample.failed_while_disturbed() {
             sample = stage.judge()?;
         }
     }

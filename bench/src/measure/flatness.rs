@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     Bench,
-    stage::{Sample, Stage},
+    test_bed::{Sample, TestBed},
 };
 use crate::{
     contender::Contender,
@@ -45,8 +45,13 @@ fn of_fleet(bench: &Bench, cars: usize) -> Result<Flatness> {
         Group { cars: Cars::new(IN_VIEW, downtown(), 1), every: 1 },
         Group { cars: Cars::new(far, elsewhere(), 2), every: per_second.div_ceil(REPORTS_PER_SECOND) },
     ];
-    let mut stage =
-        Stage::open(bench, contender, Protocol::Http1, Path::new(""), (vec![contender.watch()], groups, 0))?;
+    let mut stage = TestBed::open(
+        bench,
+        contender,
+        Protocol::Http1,
+        Path::new(""),
+        (vec![contender.watch()], groups, 0),
+    )?;
     let few = bench.plan.viewers;
     let mut look = |viewers| -> Result<Sample> {
         bench.say(format!("a fleet of {cars}: {viewers} viewers"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Bench, stage::Stage};
+use super::{Bench, test_bed::TestBed};
 use crate::{
     contender::{Contender, watch_fleet},
     feed::fleet,
@@ -24,7 +24,7 @@ pub(crate) struct Idle {
 pub(super) fn once(bench: &Bench) -> Result<Idle> {
     let call = watch_fleet(at_sea().viewport(), true);
     let scene = (vec![call], fleet(), 0);
-    let mut stage = Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), scene)?;
+    let mut stage = TestBed::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), scene)?;
     let mut resident = |viewers: usize| -> Result<(f64, f64)> {
         bench.say(format!("{viewers} idle viewers"));
         stage.hold(viewers)?;

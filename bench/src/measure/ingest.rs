@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 
 use super::Bench;
 use crate::{
-    contender::ours,
+    contender::rides_without_limits,
     feed::position,
     fleet::{Cars, elsewhere},
     process::Server,
@@ -32,7 +32,7 @@ pub(super) fn once(bench: &Bench) -> Result<Ingest> {
     let positions = bench.plan.positions;
     bench.say(format!("{positions} positions"));
     let log = bench.options.scratch.join("ingest.log");
-    let server = Server::start(ours(&bench.options.server), bench.cores, &log)?;
+    let server = Server::start(rides_without_limits(&bench.options.server), bench.cores, &log)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cpu = runtime.block_on(async {
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", server.addr))?;

@@ -13,12 +13,12 @@ use rides_proto::{
     v1,
 };
 
-use super::{Bench, stage::Stage};
+use super::{Bench, test_bed::TestBed};
 use crate::{
     contender::{Contender, watch_fleet},
     feed::{Group, fleet},
     fleet::downtown,
-    load::Kept,
+    load::KeptMessage,
     stats::percentile,
     wire::Protocol,
 };
@@ -44,7 +44,7 @@ pub(super) fn once(bench: &Bench) -> Result<Latency> {
     let contender = Contender::Ours;
     // Without moves, each message has the position of every car.
     let scene = (vec![watch_fleet(downtown().viewport(), false)], fleet(), KEEPING);
-    let mut stage = Stage::open(bench, contender, Protocol::Http1, Path::new(""), scene)?;
+    let mut stage = TestBed::open(bench, contender, Protocol::Http1, Path::new(""), scene)?;
     bench.say(format!("latency with {VIEWERS} viewers"));
     stage.hold(VIEWERS)?;
     let (_, window) = stage.look()?;
@@ -84,9 +84,9 @@ impl Sent {
     }
 }
 
-fn latencies(kept: &[Kept], sent: &Sent) -> Result<Vec<f64>> {
+fn latencies(kept: &[KeptMessage], sent: &Sent) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
-    for Kept { at, message } in kept {
+    for KeptMessage { at, message } in kept {
         for frame in v1::WatchFleetResponse::decode(&**message)?.cells {
             let cell = Cell::new(frame.cell).context("a frame has an invalid cell")?;
             for (dx, dy) in frame.dx.iter().zip(&frame.dy) {
@@ -122,7 +122,7 @@ mod tests {
         let frame = v1::CellFrame { cell: cell.number(), dx: vec![dx], dy: vec![dy], ..Default::default() };
         let message = v1::WatchFleetResponse { cells: vec![frame], ..Default::default() }.encode_to_vec();
         let latencies =
-            latencies(&[Kept { at: arrived, message }], &Sent::new(vec![group()], times)).unwrap();
+            latencies(&[KeptMessage { at: arrived, message }], &Sent::new(vec![group()], times)).unwrap();
         assert_eq!(latencies.len(), 1);
         assert!((latencies[0] - 7.0).abs() < 0.01, "{latencies:?}");
     }

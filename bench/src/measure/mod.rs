@@ -5,7 +5,7 @@ mod flatness;
 mod idle;
 mod ingest;
 mod latency;
-mod stage;
+mod test_bed;
 mod unary;
 mod viewports;
 
@@ -38,7 +38,7 @@ const MOST_VIEWERS: usize = 60_000;
 
 /// A benchmark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Question {
+pub(crate) enum Benchmark {
     /// The cost of fan-out, and the largest number of viewers.
     Fanout,
     /// The cost of a unary call.
@@ -132,7 +132,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for dir in [&options.scratch, &options.out] {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    let cap = machine::most_sockets()?.min(MOST_VIEWERS);
+    let cap = machine::raise_file_limit()?.min(MOST_VIEWERS);
     let bench = Bench {
         options: options.clone(),
         plan: Plan::new(options, cap),
@@ -186,7 +186,7 @@ impl Bench {
 
     fn ask_all(&self) -> Answers {
         let mut answers = Answers { rows: self.rows(), ..Answers::default() };
-        for question in [Question::Fanout, Question::Unary] {
+        for question in [Benchmark::Fanout, Benchmark::Unary] {
             for _run in self.runs(question) {
                 for row in answers.rows.iter_mut().filter(|row| row.problem.is_none()) {
                     row.problem = self.ask(question, row).err().map(|error| format!("{error:#}"));
@@ -198,11 +198,11 @@ impl Bench {
         }
         if self.is_asked(Contender::Ours) {
             let problems = &mut answers.problems;
-            answers.latency = self.ask_ours(Question::Latency, problems, || latency::once(self));
-            answers.flatness = self.ask_ours(Question::Flatness, problems, || flatness::once(self));
-            answers.idle = self.ask_ours(Question::Idle, problems, || idle::once(self));
-            answers.viewports = self.ask_ours(Question::Viewports, problems, || viewports::once(self));
-            answers.ingest = self.ask_ours(Question::Ingest, problems, || ingest::once(self));
+            answers.latency = self.run_rides(Benchmark::Latency, problems, || latency::once(self));
+            answers.flatness = self.run_rides(Benchmark::Flatness, problems, || flatness::once(self));
+            answers.idle = self.run_rides(Benchmark::Idle, problems, || idle::once(self));
+            answers.viewports = self.run_rides(Benchmark::Viewports, problems, || viewports::once(self));
+            answers.ingest = self.run_rides(Benchmark::Ingest, problems, || ingest::once(self));
         }
         answers
     }
@@ -228,10 +228,10 @@ impl Bench {
     }
 
     /// Makes one run. It may use the results of the runs before it.
-    fn ask(&self, question: Question, row: &mut Row) -> Result<()> {
+    fn ask(&self, question: Benchmark, row: &mut Row) -> Result<()> {
         let Row { contender, protocol, replay, about, fanout, unary, .. } = row;
         let seen = |server: &Server| about.clone_from(&server.about);
-        if question == Question::Fanout {
+        if question == Benchmark::Fanout {
             let answer = fanout::once(self, *contender, *protocol, replay, fanout, seen)?;
             fanout.push(answer);
         } else {
@@ -241,9 +241,9 @@ impl Bench {
     }
 
     /// Makes all runs of a benchmark of Rides, or until one fails. The error is added to `problems`.
-    fn ask_ours<T>(
+    fn run_rides<T>(
         &self,
-        question: Question,
+        question: Benchmark,
         problems: &mut Vec<String>,
         once: impl Fn() -> Result<T>,
     ) -> Vec<T> {
@@ -261,7 +261,7 @@ impl Bench {
     }
 
     /// Returns the numbers of the runs; none if the benchmark was not asked for.
-    fn runs(&self, question: Question) -> impl Iterator<Item = u32> {
+    fn runs(&self, question: Benchmark) -> impl Iterator<Item = u32> {
         let is_asked = self.options.questions.is_empty() || self.options.questions.contains(&question);
         let runs = if is_asked { self.plan.runs } else { 0 };
         (1..=runs).inspect(move |run| self.progress.set_prefix(format!("{question:?}, run {run} of {runs}")))
@@ -271,7 +271,7 @@ impl Bench {
     fn replay(&self, contender: Contender) -> Result<PathBuf> {
         let Some(whose) = contender.replays() else { return Ok(PathBuf::new()) };
         self.say(format!("recording {}", whose.name()));
-        stage::record(self, whose)
+        test_bed::record(self, whose)
     }
 }
 

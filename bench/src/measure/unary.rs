@@ -9,7 +9,7 @@ use crate::{
     contender::{Contender, check_health, who_am_i},
     load::{Target, call_for},
     process::Server,
-    wire::{Call, Protocol},
+    wire::{Protocol, RpcCall},
 };
 
 /// The result of one run: seconds of the server's processor time for a million calls.
@@ -35,7 +35,7 @@ pub(super) fn once(
     let health = cost(bench, &server, protocol, check_health())?;
     drop(server);
     let mut unary = Unary { health, who_am_i: None };
-    if contender.knows_who_calls() {
+    if contender.has_who_am_i() {
         let (server, token) = contender.start_guarded(&bench.options, bench.cores)?;
         unary.who_am_i = Some(cost(bench, &server, protocol, who_am_i(token))?);
     }
@@ -43,7 +43,7 @@ pub(super) fn once(
 }
 
 /// Returns the cost of a million calls, in seconds of processor time.
-fn cost(bench: &Bench, server: &Server, protocol: Protocol, call: Call) -> Result<f64> {
+fn cost(bench: &Bench, server: &Server, protocol: Protocol, call: RpcCall) -> Result<f64> {
     const WARM_UP: Duration = Duration::from_secs(1);
     let path = call.path;
     let target = Target { addr: server.addr, protocol, calls: vec![call] };

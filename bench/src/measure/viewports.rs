@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, fanout::look_at, stage::Stage};
+use super::{Bench, fanout::look_at, test_bed::TestBed};
 use crate::{
     contender::{Contender, watch_fleet},
     feed::fleet,
     fleet::downtown,
-    wire::{Call, Protocol},
+    wire::{Protocol, RpcCall},
 };
 
 /// The number of different extensions of the viewport to the west, and to the south. All viewports contain every car.
@@ -27,14 +27,14 @@ pub(crate) struct Viewports {
 pub(super) fn once(bench: &Bench) -> Result<Viewports> {
     let viewers = bench.plan.viewers;
     let mut stage =
-        Stage::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), (calls(), fleet(), 1))?;
+        TestBed::open(bench, Contender::Ours, Protocol::Http1, Path::new(""), (calls(), fleet(), 1))?;
     let sample = look_at(bench, &mut stage, Contender::Ours, viewers)?;
     let failed = sample.failed.as_deref().unwrap_or_default();
     ensure!(failed.is_empty(), "with {viewers} different viewports: {failed}");
     Ok(Viewports { at_few: sample.updates_per_cpu_second() })
 }
 
-fn calls() -> Vec<Call> {
+fn calls() -> Vec<RpcCall> {
     let beyond = (0..SIDE).flat_map(|south| (0..SIDE).map(move |west| (west, south)));
     beyond.map(|(west, south)| watch_fleet(downtown().viewport_beyond(west, south), true)).collect()
 }

@@ -39,7 +39,7 @@ pub(super) fn figures(plan: &Plan, answers: &Answers) -> String {
     if answers.rows.iter().any(|row| !row.unary.is_empty()) {
         section(&mut text, "Unary calls", &unary::unary(&answers.rows));
     }
-    if let Some(ours) = ours(answers, few) {
+    if let Some(ours) = rides_alone(answers, few) {
         section(&mut text, "Rides alone", &ours);
     }
     section(&mut text, "Targets", &reached(answers));
@@ -123,7 +123,7 @@ fn reached(answers: &Answers) -> String {
     format!("{targets}\n[profile.md](profile.md) explains the targets that are not reached.\n")
 }
 
-fn ours(answers: &Answers, few: usize) -> Option<String> {
+fn rides_alone(answers: &Answers, few: usize) -> Option<String> {
     let mut rows = Vec::new();
     let mut row = |what: String, spread: Option<Spread>, decimals| {
         rows.extend(spread.map(|spread| vec![what, table::spread(spread, decimals)]));

@@ -11,15 +11,15 @@ use crate::{
 };
 
 /// A result of one run.
-pub(super) type Figure = fn(&Fanout) -> f64;
+pub(super) type RunResult = fn(&Fanout) -> f64;
 
 /// Car updates per CPU-second with the most viewers that a server holds.
-pub(super) const AT_MOST: Figure = |run| run.at_most;
+pub(super) const AT_MOST: RunResult = |run| run.at_most;
 /// The same with the number of viewers that all servers hold.
-pub(super) const AT_FEW: Figure = |run| run.at_few;
+pub(super) const AT_FEW: RunResult = |run| run.at_few;
 
 /// Returns the result of Rides divided by that of `other`, or `None` if one of them was not measured.
-pub(super) fn ratio(rows: &[Row], other: Contender, protocol: Protocol, figure: Figure) -> Option<f64> {
+pub(super) fn ratio(rows: &[Row], other: Contender, protocol: Protocol, figure: RunResult) -> Option<f64> {
     let median = |contender| {
         let runs = row_of(rows, contender, protocol)?.fanout.iter();
         Spread::of(runs.map(figure)).map(|spread| spread.median)
@@ -28,7 +28,7 @@ pub(super) fn ratio(rows: &[Row], other: Contender, protocol: Protocol, figure: 
 }
 
 /// Returns a table of the ratios to all other servers, over both protocols.
-pub(super) fn ratios(rows: &[Row], title: &str, figure: Figure) -> String {
+pub(super) fn ratios(rows: &[Row], title: &str, figure: RunResult) -> String {
     let others = Contender::value_variants().iter().filter(|other| **other != Contender::Ours);
     let rows: Vec<_> = others
         .map(|other| {

@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// The longest time above one tick in which a position may reach the wire, in milliseconds.
-const LATER_MS: f64 = 10.0;
+const MAX_DELAY_MS: f64 = 10.0;
 /// The largest ratio of the cost of a viewer in the largest fleet to that in the smallest.
-const FLAT: f64 = 1.1;
+const MAX_GROWTH: f64 = 1.1;
 
 /// A bound on a result.
 struct Target {
@@ -92,13 +92,13 @@ fn of_ours(answers: &Answers) -> Vec<Target> {
     vec![
         Target {
             what: "cost per viewer, ratio for a hundredfold fleet".into(),
-            bound: AtMost(FLAT),
+            bound: AtMost(MAX_GROWTH),
             show: times,
             measured: [median(growth), None],
         },
         Target {
             what: format!("latency from position to frame, {LATENCY_VIEWERS} viewers, p99, ms"),
-            bound: AtMost(1e3 * TICK_SECONDS + LATER_MS),
+            bound: AtMost(1e3 * TICK_SECONDS + MAX_DELAY_MS),
             show: |ms| table::number(ms, 0),
             measured: [median(latency), None],
         },

@@ -22,7 +22,7 @@ use tokio_stream::wrappers::WatchStream;
 use super::{announce, listen, tick};
 use crate::wire::framed;
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
+type BoardResponse = Response<BoxBody<Bytes, Infallible>>;
 
 /// A serialized `HealthCheckResponse` with the status SERVING.
 const SERVING: [u8; 2] = [0x08, 0x01];
@@ -57,7 +57,7 @@ async fn play(messages: Vec<Bytes>, publish: watch::Sender<Bytes>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, ticks: &watch::Receiver<Bytes>) -> Answer {
+fn answer(request: &Request<Incoming>, ticks: &watch::Receiver<Bytes>) -> BoardResponse {
     let web = request.version() < Version::HTTP_2;
     let body = match (request.uri().path().ends_with("/Check"), web) {
         (true, true) => {

@@ -1,7 +1,7 @@
 //! The peers in Rust.
 
 mod hyper;
-mod natural;
+mod tonic_peer;
 
 use std::{
     io::{self, Write as _},
@@ -46,7 +46,7 @@ pub(crate) fn serve(peer: Peer) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match peer {
-            Peer::Tonic => natural::serve().await,
+            Peer::Tonic => tonic_peer::serve().await,
             Peer::Hyper { replay } => hyper::serve(&replay).await,
         }
     })

@@ -1,6 +1,6 @@
 //! HTTP/2 frames that a client sends.
 
-use super::{Call, framed};
+use super::{RpcCall, framed};
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The length of a frame's header in bytes.
@@ -37,12 +37,12 @@ pub(crate) fn opening(out: &mut Vec<u8>) {
 }
 
 /// Writes the HEADERS frame of a call. Its body must follow.
-pub(crate) fn headers(call: &Call, authority: &str, stream: u32, out: &mut Vec<u8>) {
+pub(crate) fn headers(call: &RpcCall, authority: &str, stream: u32, out: &mut Vec<u8>) {
     frame(kind::HEADERS, flag::END_HEADERS, stream, &header_block(call, authority), out);
 }
 
 /// Writes the whole body of a call.
-pub(super) fn data(call: &Call, stream: u32, out: &mut Vec<u8>) {
+pub(super) fn data(call: &RpcCall, stream: u32, out: &mut Vec<u8>) {
     frame(kind::DATA, flag::END_STREAM, stream, &framed(&call.message), out);
 }
 
@@ -69,7 +69,7 @@ pub(super) fn error_name(payload: &[u8]) -> String {
 }
 
 /// Returns a header block in HPACK, without Huffman coding and without the dynamic table.
-fn header_block(call: &Call, authority: &str) -> Vec<u8> {
+fn header_block(call: &RpcCall, authority: &str) -> Vec<u8> {
     const POST: u8 = 0x83;
     const SCHEME_HTTP: u8 = 0x86;
     const AUTHORITY: &[u8] = &[0x01];

@@ -1,6 +1,6 @@
 //! The length-prefixed messages of gRPC: a flag, a length and a message.
 
-use super::Seen;
+use super::ParserEvent;
 
 /// The length of the prefix in bytes.
 const HEAD: usize = 5;
@@ -16,7 +16,7 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
 
 /// A parser that finds messages in a body that arrives in pieces.
 #[derive(Debug)]
-pub(crate) struct Messages {
+pub(crate) struct MessageParser {
     keep: bool,
     head: [u8; HEAD],
     /// The number of bytes of the prefix that have arrived.
@@ -26,14 +26,14 @@ pub(crate) struct Messages {
     kept: Vec<u8>,
 }
 
-impl Messages {
+impl MessageParser {
     /// Returns a parser at the start of a body. With `keep`, it passes on the contents of messages.
     pub(crate) fn new(keep: bool) -> Self {
         Self { keep, head: [0; HEAD], have: 0, left: 0, kept: Vec::new() }
     }
 
     /// Reads a piece of the body, and calls `seen` for each complete message.
-    pub(crate) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
+    pub(crate) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(ParserEvent<'_>)) {
         while !bytes.is_empty() {
             if self.have < HEAD {
                 let (head, rest) = bytes.split_at(bytes.len().min(HEAD - self.have));
@@ -54,7 +54,7 @@ impl Messages {
             }
             if self.left == 0 {
                 if self.head[0] & TRAILERS == 0 {
-                    seen(Seen::Message(&self.kept));
+                    seen(ParserEvent::Message(&self.kept));
                 }
                 self.kept.clear();
                 self.have = 0;
@@ -71,10 +71,10 @@ mod tests {
 
     fn messages(keep: bool, pieces: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut seen = Vec::new();
-        let mut messages = Messages::new(keep);
+        let mut messages = MessageParser::new(keep);
         for piece in pieces {
             messages.read(piece, &mut |what| {
-                if let Seen::Message(message) = what {
+                if let ParserEvent::Message(message) = what {
                     seen.push(message.to_vec());
                 }
             });

@@ -1,12 +1,12 @@
 //! HTTP/1.1: requests, and responses whose bodies are chunked or have a length.
 
-use super::{Broken, Call, Seen, framed, grpc::Messages};
+use super::{ParserEvent, ProtocolError, RpcCall, framed, grpc::MessageParser};
 
 /// The longest head of a response in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
 
 /// Writes a gRPC-Web request.
-pub(super) fn request(call: &Call, authority: &str, out: &mut Vec<u8>) {
+pub(super) fn request(call: &RpcCall, authority: &str, out: &mut Vec<u8>) {
     let body = framed(&call.message);
     let timeout = call.timeout.map_or_else(String::new, |timeout| format!("grpc-timeout: {timeout}\r\n"));
     let token = call.token.as_ref();
@@ -23,21 +23,21 @@ pub(super) fn request(call: &Call, authority: &str, out: &mut Vec<u8>) {
 
 /// A parser of the responses on one connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ResponseParser {
     keep: bool,
-    at: At,
+    at: ResponsePart,
     line: Vec<u8>,
-    messages: Messages,
+    messages: MessageParser,
 }
 
 /// The part of a response that comes next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum At {
-    /// The head, which is collected in `line`.
+enum ResponsePart {
+    /// The head, which is collected in `proxied_client`.
     Head,
     /// This many bytes of a body with a length.
     Body(usize),
-    /// The length of a chunk, which is collected in `line`.
+    /// The length of a chunk, which is collected in `proxied_client`.
     ChunkLine,
     /// This many bytes of a chunk.
     Chunk(usize),
@@ -47,31 +47,39 @@ enum At {
     Trailers,
 }
 
-impl Connection {
+impl ResponseParser {
     pub(super) fn new(keep: bool) -> Self {
-        Self { keep, at: At::Head, line: Vec::new(), messages: Messages::new(keep) }
+        Self { keep, at: ResponsePart::Head, line: Vec::new(), messages: MessageParser::new(keep) }
     }
 
-    pub(super) fn read(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Seen<'_>)) -> Result<(), Broken> {
+    pub(super) fn read(
+        &mut self,
+        mut bytes: &[u8],
+        mut seen: impl FnMut(ParserEvent<'_>),
+    ) -> Result<(), ProtocolError> {
         while !bytes.is_empty() {
             bytes = match self.at {
-                At::Head => self.head(bytes, &mut seen)?,
-                At::ChunkLine => self.chunk_line(bytes)?,
-                At::Trailers => self.trailer(bytes, &mut seen)?,
-                At::Body(left) | At::Chunk(left) => {
+                ResponsePart::Head => self.head(bytes, &mut seen)?,
+                ResponsePart::ChunkLine => self.chunk_line(bytes)?,
+                ResponsePart::Trailers => self.trailer(bytes, &mut seen)?,
+                ResponsePart::Body(left) | ResponsePart::Chunk(left) => {
                     let (body, rest) = bytes.split_at(bytes.len().min(left));
                     self.messages.read(body, &mut seen);
                     self.at = match (self.at, left - body.len()) {
-                        (At::Body(_), 0) => self.end(&mut seen),
-                        (At::Body(_), left) => At::Body(left),
-                        (_, 0) => At::ChunkEnd(2),
-                        (_, left) => At::Chunk(left),
+                        (ResponsePart::Body(_), 0) => self.end(&mut seen),
+                        (ResponsePart::Body(_), left) => ResponsePart::Body(left),
+                        (_, 0) => ResponsePart::ChunkEnd(2),
+                        (_, left) => ResponsePart::Chunk(left),
                     };
                     rest
                 }
-                At::ChunkEnd(left) => {
+                ResponsePart::ChunkEnd(left) => {
                     let took = bytes.len().min(left);
-                    self.at = if took == left { At::ChunkLine } else { At::ChunkEnd(left - took) };
+                    self.at = if took == left {
+                        ResponsePart::ChunkLine
+                    } else {
+                        ResponsePart::ChunkEnd(left - took)
+                    };
                     &bytes[took..]
                 }
             };
@@ -79,33 +87,41 @@ impl Connection {
         Ok(())
     }
 
-    fn head<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(Seen<'_>)) -> Result<&'a [u8], Broken> {
+    fn head<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        seen: &mut impl FnMut(ParserEvent<'_>),
+    ) -> Result<&'a [u8], ProtocolError> {
         let (rest, complete) = self.line(bytes)?;
         if complete && self.line.ends_with(b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&self.line).to_ascii_lowercase();
             self.line.clear();
             self.at = match body(&head)? {
-                At::Body(0) => self.end(seen),
+                ResponsePart::Body(0) => self.end(seen),
                 at => at,
             };
         }
         Ok(rest)
     }
 
-    fn chunk_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Broken> {
+    fn chunk_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], ProtocolError> {
         let (rest, complete) = self.line(bytes)?;
         if complete {
             let line = String::from_utf8_lossy(&self.line);
             let length = line.split(';').next().map_or("", str::trim);
             let length = usize::from_str_radix(length, 16)
-                .map_err(|_| Broken::because(format!("{length:?} is not the length of a chunk")))?;
+                .map_err(|_| ProtocolError::because(format!("{length:?} is not the length of a chunk")))?;
             self.line.clear();
-            self.at = if length == 0 { At::Trailers } else { At::Chunk(length) };
+            self.at = if length == 0 { ResponsePart::Trailers } else { ResponsePart::Chunk(length) };
         }
         Ok(rest)
     }
 
-    fn trailer<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(Seen<'_>)) -> Result<&'a [u8], Broken> {
+    fn trailer<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        seen: &mut impl FnMut(ParserEvent<'_>),
+    ) -> Result<&'a [u8], ProtocolError> {
         let (rest, complete) = self.line(bytes)?;
         if complete {
             if self.line == b"\r\n" {
@@ -116,38 +132,40 @@ impl Connection {
         Ok(rest)
     }
 
-    /// Adds bytes to `line`, up to the next line break. Returns the rest, and whether there was a line break.
-    fn line<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a [u8], bool), Broken> {
+    /// Adds bytes to `proxied_client`, up to the next line break. Returns the rest, and whether there was a line break.
+    fn line<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a [u8], bool), ProtocolError> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         self.line.extend_from_slice(line);
         if self.line.len() > LONGEST_HEAD {
-            return Err(Broken::because("the head of a response is longer than 16 KiB"));
+            return Err(ProtocolError::because("the head of a response is longer than 16 KiB"));
         }
         Ok((rest, end.is_some()))
     }
 
-    fn end(&mut self, seen: &mut impl FnMut(Seen<'_>)) -> At {
-        self.messages = Messages::new(self.keep);
-        seen(Seen::End);
-        At::Head
+    fn end(&mut self, seen: &mut impl FnMut(ParserEvent<'_>)) -> ResponsePart {
+        self.messages = MessageParser::new(self.keep);
+        seen(ParserEvent::End);
+        ResponsePart::Head
     }
 }
 
 /// Returns the way in which to read the body of a response with this head.
-fn body(head: &str) -> Result<At, Broken> {
+fn body(head: &str) -> Result<ResponsePart, ProtocolError> {
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap_or_default();
     if status.split(' ').nth(1) != Some("200") {
-        return Err(Broken::because(format!("the response is {status:?}")));
+        return Err(ProtocolError::because(format!("the response is {status:?}")));
     }
     let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
     let header = |name| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim());
     if header("transfer-encoding") == Some("chunked") {
-        return Ok(At::ChunkLine);
+        return Ok(ResponsePart::ChunkLine);
     }
     let length = header("content-length").and_then(|length| length.parse().ok());
-    length.map(At::Body).ok_or_else(|| Broken::because("the response has neither a length nor chunks"))
+    length
+        .map(ResponsePart::Body)
+        .ok_or_else(|| ProtocolError::because("the response has neither a length nor chunks"))
 }
 
 #[cfg(test)]
@@ -155,14 +173,14 @@ mod tests {
     use super::*;
 
     /// Reads `answer` in pieces of every size, and checks that the results are the same.
-    fn read(answer: &[u8]) -> Result<(Vec<Vec<u8>>, usize), Broken> {
+    fn read(answer: &[u8]) -> Result<(Vec<Vec<u8>>, usize), ProtocolError> {
         let in_pieces = |size: usize| {
             let (mut messages, mut ends) = (Vec::new(), 0);
-            let mut connection = Connection::new(true);
+            let mut connection = ResponseParser::new(true);
             for piece in answer.chunks(size) {
                 connection.read(piece, |seen| match seen {
-                    Seen::Message(message) => messages.push(message.to_vec()),
-                    Seen::End => ends += 1,
+                    ParserEvent::Message(message) => messages.push(message.to_vec()),
+                    ParserEvent::End => ends += 1,
                 })?;
             }
             Ok((messages, ends))
@@ -215,7 +233,7 @@ mod tests {
     #[test]
     fn the_request_is_grpc_web() {
         let (timeout, token) = (Some("5S"), Some("abc".to_owned()));
-        let call = Call { timeout, token, ..Call::new("/a.B/C", vec![7]) };
+        let call = RpcCall { timeout, token, ..RpcCall::new("/a.B/C", vec![7]) };
         let mut request = Vec::new();
         super::request(&call, "localhost:1", &mut request);
         let text = String::from_utf8_lossy(&request);

@@ -1,9 +1,9 @@
 //! HTTP/2, reduced to a client that makes one call at a time and has unlimited windows.
 
 use super::{
-    Broken, Call, Seen,
+    ParserEvent, ProtocolError, RpcCall,
     frames::{HEAD, data, error_name, flag, frame, headers, kind, opening},
-    grpc::Messages,
+    grpc::MessageParser,
 };
 
 /// The number of bytes of a control frame that are kept.
@@ -11,7 +11,7 @@ const LARGEST_CONTROL: usize = 64;
 
 /// A client's connection: it writes calls, and parses responses.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Http2Client {
     keep: bool,
     /// The stream of the next call. 0 before the first call.
     next_stream: u32,
@@ -21,10 +21,10 @@ pub(crate) struct Connection {
     /// The number of bytes of the payload that are missing.
     left: usize,
     control: Vec<u8>,
-    messages: Messages,
+    messages: MessageParser,
 }
 
-impl Connection {
+impl Http2Client {
     pub(super) fn new(keep: bool) -> Self {
         Self {
             keep,
@@ -33,11 +33,11 @@ impl Connection {
             have: 0,
             left: 0,
             control: Vec::new(),
-            messages: Messages::new(keep),
+            messages: MessageParser::new(keep),
         }
     }
 
-    pub(super) fn request(&mut self, call: &Call, authority: &str, out: &mut Vec<u8>) {
+    pub(super) fn request(&mut self, call: &RpcCall, authority: &str, out: &mut Vec<u8>) {
         if self.next_stream == 0 {
             self.next_stream = 1;
             opening(out);
@@ -52,8 +52,8 @@ impl Connection {
         &mut self,
         mut bytes: &[u8],
         out: &mut Vec<u8>,
-        mut seen: impl FnMut(Seen<'_>),
-    ) -> Result<(), Broken> {
+        mut seen: impl FnMut(ParserEvent<'_>),
+    ) -> Result<(), ProtocolError> {
         while !bytes.is_empty() {
             if self.have < HEAD {
                 let (head, rest) = bytes.split_at(bytes.len().min(HEAD - self.have));
@@ -78,11 +78,15 @@ impl Connection {
         Ok(())
     }
 
-    fn payload(&mut self, payload: &[u8], seen: &mut impl FnMut(Seen<'_>)) -> Result<(), Broken> {
+    fn payload(
+        &mut self,
+        payload: &[u8],
+        seen: &mut impl FnMut(ParserEvent<'_>),
+    ) -> Result<(), ProtocolError> {
         let [_, _, _, kind, flags, ..] = self.head;
         match kind {
             kind::DATA if flags & flag::PADDED != 0 => {
-                return Err(Broken::because("a padded DATA frame, which is not supported"));
+                return Err(ProtocolError::because("a padded DATA frame, which is not supported"));
             }
             kind::DATA => self.messages.read(payload, seen),
             _ if self.control.len() < LARGEST_CONTROL => self.control.extend_from_slice(payload),
@@ -92,22 +96,26 @@ impl Connection {
     }
 
     /// Handles a complete frame.
-    fn complete(&mut self, out: &mut Vec<u8>, seen: &mut impl FnMut(Seen<'_>)) -> Result<(), Broken> {
+    fn complete(
+        &mut self,
+        out: &mut Vec<u8>,
+        seen: &mut impl FnMut(ParserEvent<'_>),
+    ) -> Result<(), ProtocolError> {
         let [_, _, _, kind, flags, ..] = self.head;
         let control = std::mem::take(&mut self.control);
         match kind {
             kind::DATA | kind::HEADERS if flags & flag::END_STREAM != 0 => {
-                self.messages = Messages::new(self.keep);
-                seen(Seen::End);
+                self.messages = MessageParser::new(self.keep);
+                seen(ParserEvent::End);
             }
             kind::SETTINGS if flags & flag::ACK == 0 => frame(kind::SETTINGS, flag::ACK, 0, &[], out),
             kind::PING if flags & flag::ACK == 0 => frame(kind::PING, flag::ACK, 0, &control, out),
             kind::RST_STREAM => {
-                return Err(Broken::because(format!("RST_STREAM, {}", error_name(&control))));
+                return Err(ProtocolError::because(format!("RST_STREAM, {}", error_name(&control))));
             }
             kind::GOAWAY => {
                 let error = error_name(control.get(4..).unwrap_or_default());
-                return Err(Broken::because(format!("GOAWAY, {error}")));
+                return Err(ProtocolError::because(format!("GOAWAY, {error}")));
             }
             _ => {}
         }
@@ -131,14 +139,14 @@ mod tests {
     type Read = (Vec<Vec<u8>>, usize, Vec<u8>);
 
     /// Reads `answer` in pieces of every size, and checks that the results are the same.
-    fn read(answer: &[u8]) -> Result<Read, Broken> {
+    fn read(answer: &[u8]) -> Result<Read, ProtocolError> {
         let in_pieces = |size: usize| {
             let (mut messages, mut ends, mut said) = (Vec::new(), 0, Vec::new());
-            let mut connection = Connection::new(true);
+            let mut connection = Http2Client::new(true);
             for piece in answer.chunks(size) {
                 connection.read(piece, &mut said, |seen| match seen {
-                    Seen::Message(message) => messages.push(message.to_vec()),
-                    Seen::End => ends += 1,
+                    ParserEvent::Message(message) => messages.push(message.to_vec()),
+                    ParserEvent::End => ends += 1,
                 })?;
             }
             Ok((messages, ends, said))
@@ -182,8 +190,8 @@ mod tests {
 
     #[test]
     fn calls_get_streams_of_their_own_after_one_preface() {
-        let call = Call::new("/a.B/C", Vec::new());
-        let mut connection = Connection::new(false);
+        let call = RpcCall::new("/a.B/C", Vec::new());
+        let mut connection = Http2Client::new(false);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         connection.request(&call, "localhost:1", &mut first);
         connection.request(&call, "localhost:1", &mut second);

@@ -20,7 +20,7 @@ pub(crate) enum Protocol {
 
 /// A call, which may be made many times.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct RpcCall {
     /// The path, for example `/grpc.health.v1.Health/Check`.
     pub(crate) path: &'static str,
     /// The serialized request message.
@@ -31,7 +31,7 @@ pub(crate) struct Call {
     pub(crate) token: Option<String>,
 }
 
-impl Call {
+impl RpcCall {
     /// Returns a call without a deadline and without a token.
     pub(crate) fn new(path: &'static str, message: Vec<u8>) -> Self {
         Self { path, message, timeout: None, token: None }
@@ -40,7 +40,7 @@ impl Call {
 
 /// An event of a parser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Seen<'a> {
+pub(crate) enum ParserEvent<'a> {
     /// A complete message. It is empty unless the contents are kept.
     Message(&'a [u8]),
     /// The end of the response.
@@ -50,9 +50,9 @@ pub(crate) enum Seen<'a> {
 /// An error of a connection: the peer violated the protocol, or refused the call.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Broken(String);
+pub(crate) struct ProtocolError(String);
 
-impl Broken {
+impl ProtocolError {
     fn because(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -60,24 +60,24 @@ impl Broken {
 
 /// The client's side of a connection.
 #[derive(Debug)]
-pub(crate) enum Connection {
+pub(crate) enum ClientConnection {
     /// HTTP/1.1.
-    H1(h1::Connection),
+    H1(h1::ResponseParser),
     /// HTTP/2.
-    H2(h2::Connection),
+    H2(h2::Http2Client),
 }
 
-impl Connection {
+impl ClientConnection {
     /// Returns a connection on which nothing was sent. With `keep`, it passes on the contents of messages.
     pub(crate) fn new(protocol: Protocol, keep: bool) -> Self {
         match protocol {
-            Protocol::Http1 => Self::H1(h1::Connection::new(keep)),
-            Protocol::Http2 => Self::H2(h2::Connection::new(keep)),
+            Protocol::Http1 => Self::H1(h1::ResponseParser::new(keep)),
+            Protocol::Http2 => Self::H2(h2::Http2Client::new(keep)),
         }
     }
 
     /// Writes a call to `out`. The previous call must have ended.
-    pub(crate) fn call(&mut self, call: &Call, authority: &str, out: &mut Vec<u8>) {
+    pub(crate) fn call(&mut self, call: &RpcCall, authority: &str, out: &mut Vec<u8>) {
         match self {
             Self::H1(_) => h1::request(call, authority, out),
             Self::H2(connection) => connection.request(call, authority, out),
@@ -92,8 +92,8 @@ impl Connection {
         &mut self,
         bytes: &[u8],
         out: &mut Vec<u8>,
-        seen: impl FnMut(Seen<'_>),
-    ) -> Result<(), Broken> {
+        seen: impl FnMut(ParserEvent<'_>),
+    ) -> Result<(), ProtocolError> {
         match self {
             Self::H1(connection) => connection.read(bytes, seen),
             Self::H2(connection) => connection.read(bytes, out, seen),

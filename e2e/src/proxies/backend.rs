@@ -10,7 +10,7 @@ use tokio::{task::JoinHandle, time::interval};
 use tokio_stream::wrappers::IntervalStream;
 use tonic::transport::Channel;
 
-use crate::server::{ANY_PORT, RidesServer, channel, showing, token};
+use crate::server::{ANY_PORT, RidesServer, channel, request_with_token, token};
 
 /// The number of cars that move.
 const CARS: i64 = 20;
@@ -74,7 +74,8 @@ impl Backend {
             rider_id: "aino".to_owned(),
             ..Default::default()
         };
-        let booked = self.rides().await?.book(showing(request, Some(&self.token))?).await?.into_inner();
+        let booked =
+            self.rides().await?.book(request_with_token(request, Some(&self.token))?).await?.into_inner();
         Ok(booked.ride.context("a Book response without a ride")?.ride_id)
     }
 
@@ -84,7 +85,7 @@ impl Backend {
     /// When the server refuses.
     pub async fn cancel(&self, ride_id: &str) -> Result<()> {
         let request = CancelRequest { ride_id: ride_id.to_owned(), ..Default::default() };
-        self.rides().await?.cancel(showing(request, Some(&self.token))?).await?;
+        self.rides().await?.cancel(request_with_token(request, Some(&self.token))?).await?;
         Ok(())
     }
 
@@ -105,7 +106,7 @@ impl Drop for Backend {
 async fn drive(server: SocketAddr, token: String) -> Result<()> {
     let steps = IntervalStream::new(interval(STEP)).enumerate();
     let positions = steps.flat_map(|(step, _)| stream::iter((1..=CARS).map(move |car| position(car, step))));
-    RidesClient::new(channel(server).await?).track(showing(positions, Some(&token))?).await?;
+    RidesClient::new(channel(server).await?).track(request_with_token(positions, Some(&token))?).await?;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ use tower::{BoxError, Layer as _, Service, ServiceExt as _, util::BoxCloneSyncSe
 use crate::server::ANY_PORT;
 
 /// The service that sends the calls of the generated clients.
-pub type Caller = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+pub type GrpcService = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// The address of a proxy, and the credentials to use there.
 #[derive(Clone, Debug)]
@@ -51,9 +51,9 @@ impl Target {
     ///
     /// # Errors
     /// When the CA's certificate cannot be read.
-    pub fn native(&self) -> Result<Caller> {
-        let channel =
-            Endpoint::from(self.url.clone()).connect_with_connector_lazy(self.connector(Only::Http2)?);
+    pub fn native(&self) -> Result<GrpcService> {
+        let channel = Endpoint::from(self.url.clone())
+            .connect_with_connector_lazy(self.connector(HttpVersions::Http2)?);
         let token = self.bearer()?;
         let with_token = channel.map_request(move |mut request: Request<_>| {
             request.headers_mut().insert(header::AUTHORIZATION, token.clone());
@@ -67,10 +67,10 @@ impl Target {
     ///
     /// # Errors
     /// When the CA's certificate cannot be read.
-    pub fn web(&self) -> Result<Caller> {
+    pub fn web(&self) -> Result<GrpcService> {
         let (origin, token) = (self.origin()?, self.bearer()?);
         let here = self.url.host() == Some("127.0.0.1");
-        let client = Client::builder(TokioExecutor::new()).build(self.connector(Only::Any)?);
+        let client = Client::builder(TokioExecutor::new()).build(self.connector(HttpVersions::Any)?);
         let page = client.map_request(move |mut request: Request<_>| {
             let headers = request.headers_mut();
             headers.insert(header::ORIGIN, origin.clone());
@@ -100,7 +100,7 @@ impl Target {
         let mut url = self.url.clone().into_parts();
         url.path_and_query = Some(path.parse()?);
         let request = Request::get(Uri::from_parts(url)?).body(Body::empty())?;
-        let client = Client::builder(TokioExecutor::new()).build(self.connector(Only::Any)?);
+        let client = Client::builder(TokioExecutor::new()).build(self.connector(HttpVersions::Any)?);
         Ok(client.request(request).await?.status())
     }
 
@@ -114,7 +114,7 @@ impl Target {
         Ok(HeaderValue::from_str(&format!("Bearer {}", self.token))?)
     }
 
-    fn connector(&self, only: Only) -> Result<HttpsConnector<HttpConnector<Here>>> {
+    fn connector(&self, only: HttpVersions) -> Result<HttpsConnector<HttpConnector<LoopbackResolver>>> {
         let mut roots = RootCertStore::empty();
         if let Some(ca) = &self.ca {
             let ca =
@@ -125,28 +125,28 @@ impl Target {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let mut http = HttpConnector::new_with_resolver(Here);
+        let mut http = HttpConnector::new_with_resolver(LoopbackResolver);
         http.enforce_http(false);
         http.set_nodelay(true);
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         Ok(match only {
-            Only::Http2 => builder.enable_http2().wrap_connector(http),
-            Only::Any => builder.enable_all_versions().wrap_connector(http),
+            HttpVersions::Http2 => builder.enable_http2().wrap_connector(http),
+            HttpVersions::Any => builder.enable_all_versions().wrap_connector(http),
         })
     }
 }
 
 #[derive(Clone, Copy)]
-enum Only {
+enum HttpVersions {
     Http2,
     Any,
 }
 
 /// A resolver that resolves every name to this machine.
 #[derive(Clone)]
-struct Here;
+struct LoopbackResolver;
 
-impl Service<Name> for Here {
+impl Service<Name> for LoopbackResolver {
     type Response = iter::Once<SocketAddr>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;

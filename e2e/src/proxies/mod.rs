@@ -3,10 +3,10 @@
 pub mod backend;
 pub mod caller;
 pub mod certificate;
-pub mod line;
 pub mod page;
 pub mod program;
-pub mod running;
+pub mod proxied_client;
+pub mod proxy_process;
 pub mod setup;
 pub mod table;
 pub mod trial;
@@ -14,4 +14,4 @@ pub mod trial;
 use std::time::Duration;
 
 /// The time for which a stream must stay live.
-pub const LIFE: Duration = Duration::from_secs(60);
+pub const LIVE_FOR: Duration = Duration::from_secs(60);

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{LIFE, running::Proxy, setup::Expected};
+use super::{LIVE_FOR, proxy_process::ProxyProcess, setup::ExpectedOutcome};
 use crate::{
     browser::Browser,
-    page::{Page, SOON},
+    page::{PAGE_TIMEOUT, Page},
     wait,
 };
 
@@ -33,11 +33,11 @@ const LOOKS: &str = r"
 ";
 
 /// Checks that the page at `url` is live, by streams or by short calls as `expected`, and that a followed ride
-/// resumes after `proxy` was restarted.
+/// resumes after `bad_network` was restarted.
 ///
 /// # Errors
 /// When a check fails. A screenshot is saved beside the log of the proxy.
-pub async fn is_live(url: &str, expected: Expected, proxy: &mut Proxy) -> Result<()> {
+pub async fn is_live(url: &str, expected: ExpectedOutcome, proxy: &mut ProxyProcess) -> Result<()> {
     let page = Page { browser: Browser::start().await? };
     let result = match lives(&page, url, expected, proxy).await {
         Ok(()) => Ok(()),
@@ -46,8 +46,8 @@ pub async fn is_live(url: &str, expected: Expected, proxy: &mut Proxy) -> Result
     page.browser.close().await.and(result)
 }
 
-async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) -> Result<()> {
-    let by_short_calls = expected == Expected::ShortCalls;
+async fn lives(page: &Page, url: &str, expected: ExpectedOutcome, proxy: &mut ProxyProcess) -> Result<()> {
+    let by_short_calls = expected == ExpectedOutcome::ShortCalls;
     page.browser.resize(WINDOW.0, WINDOW.1).await?;
     page.browser.on_every_page(LOOKS).await?;
     page.open(url).await?;
@@ -59,16 +59,17 @@ async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) ->
     page.click_map(0.5, 0.3).await?;
     page.click_map(0.6, 0.7).await?;
     page.press("book").await?;
-    page.reaches("ride-state", &["requested"], SOON).await?;
+    page.reaches("ride-state", &["requested"], PAGE_TIMEOUT).await?;
 
     page.script("window.looks = []").await?;
-    let end = Instant::now() + LIFE;
+    let end = Instant::now() + LIVE_FOR;
     while Instant::now() < end {
         sleep(LOOK_EVERY).await;
         let looks = looks(page).await?;
         // The page opens a stream again as soon as it ends, so other states than "stalled" may show for a moment.
-        let is_fine =
-            |look: &String| look == "live" || matches!(expected, Expected::EndsAfter(_)) && look != "stalled";
+        let is_fine = |look: &String| {
+            look == "live" || matches!(expected, ExpectedOutcome::EndsAfter(_)) && look != "stalled"
+        };
         ensure!(looks.iter().all(is_fine), "the connection was {looks:?}");
         let text = page.text().await?;
         ensure!(
@@ -82,9 +83,9 @@ async fn lives(page: &Page, url: &str, expected: Expected, proxy: &mut Proxy) ->
     page.says("Resumed at version 1, missed 0").await?;
     page.is_live().await?;
     page.press("cancel").await?;
-    page.reaches("ride-state", &["cancelled"], SOON).await?;
+    page.reaches("ride-state", &["cancelled"], PAGE_TIMEOUT).await?;
     let events = [(1, "requested".to_owned()), (2, "cancelled".to_owned())];
-    wait::until("both events in the timeline", SOON, async || {
+    wait::until("both events in the timeline", PAGE_TIMEOUT, async || {
         Ok((page.timeline().await? == events).then_some(()))
     })
     .await

@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use self::Expected::{EndsAfter, Fails, Live, ShortCalls, Untried};
+use self::ExpectedOutcome::{EndsAfter, Fails, Live, ShortCalls, Untried};
 use super::program::Program;
 
 /// A proxy program with a configuration, and the expected outcome for each kind of client.
@@ -15,26 +15,26 @@ pub struct Setup {
     /// The configuration, a path in the repository.
     pub file: &'static str,
     /// The scheme and host by which clients reach the proxy.
-    pub outside: Outside,
+    pub client_side: ClientSide,
     /// The HTTP version between the proxy and the server.
-    pub inside: &'static str,
+    pub upstream_http: &'static str,
     /// The path at which the proxy serves Rides.
     pub path: Path,
     /// Is `true` if the proxy must respond to `/metrics` with 404.
     pub hides_metrics: bool,
     /// The expected outcome for the page in a browser.
-    pub page: Expected,
+    pub page: ExpectedOutcome,
     /// The expected outcome for gRPC-Web without a browser.
-    pub web: Expected,
+    pub web: ExpectedOutcome,
     /// The expected outcome for native gRPC: streams, errors and a driver.
-    pub native: Expected,
+    pub native: ExpectedOutcome,
     /// The expected outcome for a native gRPC upload of 40,000 positions.
-    pub upload: Expected,
+    pub upload: ExpectedOutcome,
 }
 
 /// The scheme and host by which clients reach a proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outside {
+pub enum ClientSide {
     /// Without TLS, at `127.0.0.1`, to which a browser sends `sec-fetch-site: same-origin`.
     Plain,
     /// Without TLS, at `rides.example`: the server has to compare the host with the page's origin.
@@ -56,7 +56,7 @@ pub enum Path {
 
 /// The expected outcome of a trial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Expected {
+pub enum ExpectedOutcome {
     /// The first message arrives within 1 s, no message is late within 60 s, and no event is lost when the proxy is
     /// restarted.
     Live,
@@ -78,12 +78,12 @@ pub const SETUPS: &[Setup] = &[
         ..plain("nginx, shortest", Program::Nginx, "deploy/nginx/shortest.conf", "HTTP/1.0")
     },
     Setup {
-        outside: Outside::Named,
+        client_side: ClientSide::Named,
         web: Fails(Code::PermissionDenied, "--allow-origin http://rides.example"),
         ..plain("nginx, shortest, by a name", Program::Nginx, "deploy/nginx/shortest.conf", "HTTP/1.0")
     },
     Setup {
-        outside: Outside::Named,
+        client_side: ClientSide::Named,
         page: Live,
         web: Live,
         ..plain("nginx, host kept", Program::Nginx, "deploy/nginx/plain.conf", "HTTP/1.1")
@@ -93,7 +93,7 @@ pub const SETUPS: &[Setup] = &[
         upload: Fails(Code::Internal, "413 Payload Too Large"),
         ..plain("nginx, shortest for gRPC", Program::Nginx, "deploy/nginx/shortest-grpc.conf", "HTTP/2")
     },
-    ours("nginx, recommended", Program::Nginx, "deploy/nginx/rides.conf", "HTTP/2; the page HTTP/1.1"),
+    recommended("nginx, recommended", Program::Nginx, "deploy/nginx/rides.conf", "HTTP/2; the page HTTP/1.1"),
     Setup {
         page: ShortCalls,
         web: ShortCalls,
@@ -112,47 +112,52 @@ pub const SETUPS: &[Setup] = &[
         ..plain("nginx, path kept", Program::Nginx, "deploy/nginx/path-kept.conf", "HTTP/1.0")
     },
     Setup {
-        outside: Outside::Named,
+        client_side: ClientSide::Named,
         page: Live,
         web: Live,
         ..plain("Caddy, shortest", Program::Caddy, "deploy/caddy/shortest-plain.Caddyfile", "HTTP/1.1")
     },
     Setup {
-        outside: Outside::Tls,
+        client_side: ClientSide::Tls,
         web: Live,
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
         ..plain("Caddy, shortest over TLS", Program::Caddy, "deploy/caddy/shortest.Caddyfile", "HTTP/1.1")
     },
-    ours("Caddy, recommended", Program::Caddy, "deploy/caddy/Caddyfile", "HTTP/2"),
+    recommended("Caddy, recommended", Program::Caddy, "deploy/caddy/Caddyfile", "HTTP/2"),
     Setup {
-        outside: Outside::Tls,
+        client_side: ClientSide::Tls,
         path: Path::Stripped,
         page: Live,
         web: Live,
         ..plain("Caddy, path stripped", Program::Caddy, "deploy/caddy/path.Caddyfile", "HTTP/1.1")
     },
     Setup {
-        outside: Outside::Named,
+        client_side: ClientSide::Named,
         page: Live,
         web: Live,
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
         ..plain("HAProxy, shortest", Program::Haproxy, "deploy/haproxy/shortest.cfg", "HTTP/1.1")
     },
-    ours("HAProxy, recommended", Program::Haproxy, "deploy/haproxy/haproxy.cfg", "HTTP/2"),
+    recommended("HAProxy, recommended", Program::Haproxy, "deploy/haproxy/haproxy.cfg", "HTTP/2"),
     Setup {
         page: Live,
         web: Live,
         ..plain("Apache, shortest", Program::Apache, "deploy/apache/shortest.conf", "HTTP/1.1")
     },
-    ours("Apache, recommended", Program::Apache, "deploy/apache/rides.conf", "HTTP/2; the page HTTP/1.1"),
+    recommended(
+        "Apache, recommended",
+        Program::Apache,
+        "deploy/apache/rides.conf",
+        "HTTP/2; the page HTTP/1.1",
+    ),
     Setup {
-        outside: Outside::Named,
+        client_side: ClientSide::Named,
         page: EndsAfter(15),
         web: EndsAfter(15),
         native: Fails(Code::InvalidArgument, "needs HTTP/2"),
         ..plain("Envoy, shortest", Program::Envoy, "deploy/envoy/shortest.yaml", "HTTP/1.1")
     },
-    ours("Envoy, recommended", Program::Envoy, "deploy/envoy/envoy.yaml", "HTTP/2"),
+    recommended("Envoy, recommended", Program::Envoy, "deploy/envoy/envoy.yaml", "HTTP/2"),
 ];
 
 /// Returns a setup without trials.
@@ -161,8 +166,8 @@ const fn plain(name: &'static str, program: Program, file: &'static str, inside:
         name,
         program,
         file,
-        outside: Outside::Plain,
-        inside,
+        client_side: ClientSide::Plain,
+        upstream_http: inside,
         path: Path::Root,
         hides_metrics: false,
         page: Untried,
@@ -173,9 +178,14 @@ const fn plain(name: &'static str, program: Program, file: &'static str, inside:
 }
 
 /// Returns a setup in which every client must be live, over TLS.
-const fn ours(name: &'static str, program: Program, file: &'static str, inside: &'static str) -> Setup {
+const fn recommended(
+    name: &'static str,
+    program: Program,
+    file: &'static str,
+    inside: &'static str,
+) -> Setup {
     Setup {
-        outside: Outside::Tls,
+        client_side: ClientSide::Tls,
         hides_metrics: true,
         page: Live,
         web: Live,

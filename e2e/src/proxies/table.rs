@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    setup::{Expected, Outside, SETUPS},
+    setup::{ClientSide, ExpectedOutcome, SETUPS},
     trial::Client,
 };
 
@@ -24,13 +24,13 @@ impl fmt::Display for Table {
         )?;
         writeln!(f, "| --- | --- | --- | --- | {}", "--- | ".repeat(clients.len()).trim_end())?;
         for setup in SETUPS {
-            let outside = match setup.outside {
-                Outside::Plain => "127.0.0.1, no TLS",
-                Outside::Named => "a host name, no TLS",
-                Outside::Tls => "a host name, TLS",
+            let outside = match setup.client_side {
+                ClientSide::Plain => "127.0.0.1, no TLS",
+                ClientSide::Named => "a host name, no TLS",
+                ClientSide::Tls => "a host name, TLS",
             };
             let file = setup.file;
-            write!(f, "| {} | [`{file}`](../{file}) | {outside} | {} |", setup.name, setup.inside)?;
+            write!(f, "| {} | [`{file}`](../{file}) | {outside} | {} |", setup.name, setup.upstream_http)?;
             for client in Client::ALL {
                 write!(f, " {} |", client.expected(setup))?;
             }
@@ -40,7 +40,7 @@ impl fmt::Display for Table {
     }
 }
 
-impl fmt::Display for Expected {
+impl fmt::Display for ExpectedOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live => f.write_str("✓"),
@@ -64,7 +64,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{proxies::running::repository, variable::variable};
+    use crate::{proxies::proxy_process::repository, variable::variable};
 
     #[test]
     fn the_document_says_what_the_trials_expect() {

@@ -10,17 +10,17 @@ use tokio::{
 };
 
 use super::{
-    LIFE,
+    LIVE_FOR,
     backend::Backend,
     caller::Target,
     certificate::{Certificate, NAME},
-    line::{Cursor, Line},
     page,
     program::{Ports, Program},
-    running::{Proxy, repository},
-    setup::{Expected, Outside, Path, Setup},
+    proxied_client::{Cursor, ProxiedClient},
+    proxy_process::{ProxyProcess, repository},
+    setup::{ClientSide, ExpectedOutcome, Path, Setup},
 };
-use crate::{page::SOON, wait};
+use crate::{page::PAGE_TIMEOUT, wait};
 
 /// The number of browsers that may run at a time. Each renders its map in software.
 const BROWSERS: usize = 8;
@@ -53,7 +53,7 @@ impl Client {
     }
 
     /// Returns the outcome that is expected of `setup` with this kind of client.
-    pub fn expected(self, setup: &Setup) -> Expected {
+    pub fn expected(self, setup: &Setup) -> ExpectedOutcome {
         match self {
             Self::Page => setup.page,
             Self::Web => setup.web,
@@ -64,7 +64,7 @@ impl Client {
 }
 
 /// The servers and the certificate that all trials share. The servers are killed when this is dropped.
-pub struct Trials {
+pub struct TrialRunner {
     certificate: Certificate,
     /// Serves `/`.
     root: Backend,
@@ -76,16 +76,16 @@ pub struct Trials {
     browsers: Semaphore,
 }
 
-impl Trials {
+impl TrialRunner {
     /// Starts the servers.
     ///
     /// # Errors
     /// When one does not start.
     pub async fn start() -> Result<Self> {
-        fs::create_dir_all(leavings()).context("cannot make target/e2e/proxies")?;
+        fs::create_dir_all(output_dir()).context("cannot make target/e2e/proxies")?;
         Ok(Self {
             certificate: Certificate::make().await?,
-            root: Backend::start(&[], &leavings().join("server.log")).await?.with_cars(),
+            root: Backend::start(&[], &output_dir().join("server.log")).await?.with_cars(),
             below: OnceCell::new(),
             quiet: OnceCell::new(),
             browsers: Semaphore::new(BROWSERS),
@@ -103,13 +103,15 @@ impl Trials {
             _ => None,
         };
         let backend = match (setup.path, client.expected(setup)) {
-            (_, Expected::ShortCalls) => self.quiet.get_or_try_init(quiet).await?,
+            (_, ExpectedOutcome::ShortCalls) => self.quiet.get_or_try_init(quiet).await?,
             (Path::Root | Path::Stripped, _) => &self.root,
             (Path::Kept, _) => self.below.get_or_try_init(below).await?,
         };
-        let dir = leavings().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
+        let dir =
+            output_dir().join(format!("{} {}", setup.name, client.name()).replace([' ', ',', '/'], "-"));
         let mut proxy =
-            Proxy::start(setup.program, setup.file, backend.address(), &self.certificate, &dir).await?;
+            ProxyProcess::start(setup.program, setup.file, backend.address(), &self.certificate, &dir)
+                .await?;
         let result = self.attempt(setup, client, backend, &mut proxy).await;
         result.and(proxy.stop().await)
     }
@@ -119,14 +121,14 @@ impl Trials {
         setup: &Setup,
         client: Client,
         backend: &Backend,
-        proxy: &mut Proxy,
+        proxy: &mut ProxyProcess,
     ) -> Result<()> {
         let expected = client.expected(setup);
         let target = self.target(setup, backend, proxy)?;
         if setup.program == Program::Caddy {
             // Caddy listens before it has its certificate.
-            let line = Line::new(target.web()?, target.url.clone());
-            wait::until("Caddy to have a certificate", SOON, async || {
+            let line = ProxiedClient::new(target.web()?, target.url.clone());
+            wait::until("Caddy to have a certificate", PAGE_TIMEOUT, async || {
                 Ok(line.hears_of_an_error().await.ok())
             })
             .await?;
@@ -140,36 +142,36 @@ impl Trials {
                 if setup.hides_metrics {
                     hides_metrics(&target).await?;
                 }
-                streams(expected, &Line::new(target.web()?, target.url), proxy, backend).await
+                streams(expected, &ProxiedClient::new(target.web()?, target.url), proxy, backend).await
             }
             Client::Native => {
-                let line = Line::new(target.native()?, target.url);
-                if expected == Expected::Live {
+                let line = ProxiedClient::new(target.native()?, target.url);
+                if expected == ExpectedOutcome::Live {
                     line.drives().await?;
                 }
                 streams(expected, &line, proxy, backend).await
             }
-            Client::Upload => uploads(expected, &Line::new(target.native()?, target.url)).await,
+            Client::Upload => uploads(expected, &ProxiedClient::new(target.native()?, target.url)).await,
         }
     }
 
-    fn target(&self, setup: &Setup, backend: &Backend, proxy: &Proxy) -> Result<Target> {
+    fn target(&self, setup: &Setup, backend: &Backend, proxy: &ProxyProcess) -> Result<Target> {
         let path = match setup.path {
             Path::Root => "",
             Path::Stripped | Path::Kept => "/rides",
         };
         let Ports { plain, tls } = proxy.ports();
-        let url = match setup.outside {
-            Outside::Plain => format!("http://127.0.0.1:{plain}{path}"),
-            Outside::Named => format!("http://{NAME}:{plain}{path}"),
-            Outside::Tls => format!("https://{NAME}:{tls}{path}"),
+        let url = match setup.client_side {
+            ClientSide::Plain => format!("http://127.0.0.1:{plain}{path}"),
+            ClientSide::Named => format!("http://{NAME}:{plain}{path}"),
+            ClientSide::Tls => format!("https://{NAME}:{tls}{path}"),
         };
-        let ca = match (setup.outside, setup.program) {
-            (Outside::Plain | Outside::Named, _) => None,
-            (Outside::Tls, Program::Caddy) => {
+        let ca = match (setup.client_side, setup.program) {
+            (ClientSide::Plain | ClientSide::Named, _) => None,
+            (ClientSide::Tls, Program::Caddy) => {
                 Some(proxy.dir().join("storage/pki/authorities/local/root.crt"))
             }
-            (Outside::Tls, _) => Some(self.certificate.ca()),
+            (ClientSide::Tls, _) => Some(self.certificate.ca()),
         };
         Ok(Target { url: url.parse::<Uri>()?, ca, token: backend.token().to_owned() })
     }
@@ -177,11 +179,11 @@ impl Trials {
 
 async fn below() -> Result<Backend> {
     let flags = ["--base-path", "/rides/"];
-    Ok(Backend::start(&flags, &leavings().join("server-below.log")).await?.with_cars())
+    Ok(Backend::start(&flags, &output_dir().join("server-below.log")).await?.with_cars())
 }
 
 async fn quiet() -> Result<Backend> {
-    Backend::start(&[], &leavings().join("server-quiet.log")).await
+    Backend::start(&[], &output_dir().join("server-quiet.log")).await
 }
 
 /// Checks that the proxy forwards probes and does not forward `/metrics`.
@@ -194,48 +196,53 @@ async fn hides_metrics(target: &Target) -> Result<()> {
 }
 
 /// Checks the streams of both kinds against the expected outcome.
-async fn streams(expected: Expected, line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
+async fn streams(
+    expected: ExpectedOutcome,
+    line: &ProxiedClient,
+    proxy: &mut ProxyProcess,
+    backend: &Backend,
+) -> Result<()> {
     match expected {
-        Expected::Live => are_live(line, proxy, backend).await,
-        Expected::ShortCalls => line.short_calls_pass().await,
-        Expected::EndsAfter(seconds) => {
+        ExpectedOutcome::Live => are_live(line, proxy, backend).await,
+        ExpectedOutcome::ShortCalls => line.short_calls_pass().await,
+        ExpectedOutcome::EndsAfter(seconds) => {
             for _ in 0..2 {
                 line.frames().await?.end_after(Duration::from_secs(seconds)).await?;
             }
             Ok(())
         }
-        Expected::Fails(code, why) => line.fails(code, why).await,
-        Expected::Untried => Ok(()),
+        ExpectedOutcome::Fails(code, why) => line.fails(code, why).await,
+        ExpectedOutcome::Untried => Ok(()),
     }
 }
 
-/// Checks that streams stay live for [`LIFE`], and that a followed ride resumes after the proxy was restarted.
-async fn are_live(line: &Line, proxy: &mut Proxy, backend: &Backend) -> Result<()> {
+/// Checks that streams stay live for [`LIVE_FOR`], and that a followed ride resumes after the proxy was restarted.
+async fn are_live(line: &ProxiedClient, proxy: &mut ProxyProcess, backend: &Backend) -> Result<()> {
     line.hears_of_an_error().await.context("a call with an error response")?;
     let ride = backend.book().await?;
     let mut frames = line.frames().await?;
     let mut followed = line.follow(Cursor::start(&ride)).await?;
-    let end = Instant::now() + LIFE;
+    let end = Instant::now() + LIVE_FOR;
     tokio::try_join!(frames.live_until(end), followed.live_until(end))?;
 
     proxy.restart().await?;
     let ((), cursor) = tokio::try_join!(frames.breaks(), followed.breaks())?;
     let again = async || Ok(line.follow(cursor.clone()).await.ok());
-    let followed = wait::until("the ride's stream to resume", SOON, again).await?;
+    let followed = wait::until("the ride's stream to resume", PAGE_TIMEOUT, again).await?;
     backend.cancel(&ride).await?;
     followed.is_cancelled().await?;
     line.frames().await?;
     Ok(())
 }
 
-async fn uploads(expected: Expected, line: &Line) -> Result<()> {
+async fn uploads(expected: ExpectedOutcome, line: &ProxiedClient) -> Result<()> {
     match expected {
-        Expected::Fails(code, why) => line.upload_fails(code, why).await,
+        ExpectedOutcome::Fails(code, why) => line.upload_fails(code, why).await,
         _ => line.uploads().await,
     }
 }
 
 /// Returns the folder of logs and screenshots.
-fn leavings() -> PathBuf {
+fn output_dir() -> PathBuf {
     repository().join("target/e2e/proxies")
 }

@@ -180,8 +180,8 @@ mod tests {
     }
 
     impl Calls {
-        fn under(limits: Limits) -> Self {
-            let (admission, contract) = admission(&limits);
+        fn under(limits: &Limits) -> Self {
+            let (admission, contract) = admission(limits);
             Self { admission, contract }
         }
 
@@ -198,7 +198,7 @@ mod tests {
     /// R10
     #[test]
     fn a_caller_in_a_hurry_is_told_how_long_to_wait() {
-        let calls = Calls::under(limits());
+        let calls = Calls::under(&limits());
         let (hasty, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         assert!((0..10).all(|_| calls.call(&hasty, None, UNARY).is_none()));
         assert_eq!(calls.call(&hasty, None, UNARY).as_deref(), Some("TOO_MANY_CALLS"));
@@ -208,7 +208,7 @@ mod tests {
     /// R2
     #[test]
     fn open_calls_count_until_they_end() {
-        let calls = Calls::under(limits());
+        let calls = Calls::under(&limits());
         let caller = peer("192.0.2.1");
         let mut held: Vec<_> = (0..3).map(|_| calls.admit(&caller, None, UNARY).unwrap()).collect();
         assert_eq!(calls.call(&caller, None, UNARY).as_deref(), Some("TOO_MANY_OPEN_CALLS"));
@@ -219,7 +219,7 @@ mod tests {
     /// R10: an office has one address, and each person in it a session.
     #[test]
     fn who_has_a_session_is_counted_by_it() {
-        let calls = Calls::under(limits());
+        let calls = Calls::under(&limits());
         let office = peer("192.0.2.1");
         assert!((0..10).all(|_| calls.call(&office, Some("ada"), UNARY).is_none()));
         assert_eq!(calls.call(&office, Some("ada"), UNARY).as_deref(), Some("TOO_MANY_CALLS"));
@@ -233,13 +233,13 @@ mod tests {
     /// R10: guests can sign in as often as they like.
     #[test]
     fn many_sessions_of_one_address_have_a_limit_together() {
-        let calls = Calls::under(limits());
+        let calls = Calls::under(&limits());
         let eve = peer("192.0.2.1");
         assert!((0..40).all(|n| calls.call(&eve, Some(&n.to_string()), UNARY).is_none()));
         assert_eq!(calls.call(&eve, Some("40"), UNARY).as_deref(), Some("TOO_MANY_CALLS"));
 
         let max_calls_per_second = NonZeroU32::new(1_000).unwrap();
-        let calls = Calls::under(Limits { max_calls_per_second, ..limits() });
+        let calls = Calls::under(&Limits { max_calls_per_second, ..limits() });
         let held: Vec<_> = (0..12).map(|n| calls.admit(&eve, Some(&n.to_string()), UNARY).unwrap()).collect();
         assert_eq!(calls.call(&eve, Some("12"), UNARY).as_deref(), Some("TOO_MANY_OPEN_CALLS"));
         drop(held);
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn no_address_signs_out_without_end() {
         let max_calls_per_second = NonZeroU32::new(1_000).unwrap();
-        let calls = Calls::under(Limits { max_calls_per_second, ..Limits::default() });
+        let calls = Calls::under(&Limits { max_calls_per_second, ..Limits::default() });
         let (eve, ada) = (peer("192.0.2.1"), peer("192.0.2.2"));
         assert!((0..1_000).all(|n| calls.call(&eve, Some(&n.to_string()), BIDIRECTIONAL).is_none()));
         let refused = calls.call(&eve, Some("1000"), BIDIRECTIONAL);
@@ -262,7 +262,7 @@ mod tests {
     /// R10: behind a proxy each session still has its quota.
     #[test]
     fn an_exempt_address_exempts_no_session() {
-        let calls = Calls::under(limits());
+        let calls = Calls::under(&limits());
         let proxy = peer("127.0.0.1");
         assert!((0..10).all(|_| calls.call(&proxy, Some("eve"), UNARY).is_none()));
         assert_eq!(calls.call(&proxy, Some("eve"), UNARY).as_deref(), Some("TOO_MANY_CALLS"));
@@ -271,7 +271,7 @@ mod tests {
     /// R10
     #[test]
     fn whoever_keeps_knocking_is_told_to_wait() {
-        let Calls { admission, .. } = Calls::under(limits());
+        let Calls { admission, .. } = Calls::under(&limits());
         let eve = peer("192.0.2.1");
         let knock = || admission.refuse_unauthenticated(Some(&eve), Status::unauthenticated("who?")).code();
         for _ in 0..10 {
@@ -285,7 +285,7 @@ mod tests {
     fn an_exempt_address_may_be_a_single_one() {
         let exempt_addresses = vec!["2001:db8::7/128".parse().unwrap()];
         let limits = Limits { exempt_addresses, ..limits() };
-        let calls = Calls::under(limits.clone());
+        let calls = Calls::under(&limits);
         let all_pass = |address: &str| {
             let peer = Peer::new(address.parse().unwrap(), None, &limits);
             (0..20).all(|_| calls.call(&peer, None, UNARY).is_none())
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_method_may_have_a_limit_in_all_and_a_proxy_is_no_caller() {
-        let calls = Calls::under(limits());
+        let calls = Calls::under(&limits());
         let proxy = peer("127.0.0.1");
         assert!((0..100).all(|_| calls.call(&proxy, None, UNARY).is_none()));
         let _viewers =

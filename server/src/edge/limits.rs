@@ -17,8 +17,7 @@ pub struct Limits {
     #[arg(id = "max_connections_per_address", long = "max-connections-per-address", env = "RIDES_MAX_CONNECTIONS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub max_connections_per_address: usize,
 
-    /// Most new connections per second from one address, with bursts of twice as many. Further ones wait for up to 3 s,
-    /// or are closed. One that ends in a protocol error or a flood counts for twenty more
+    /// Most new connections per second from one address; twice as many may come at once
     #[arg(id = "max_connections_per_second", long = "max-connections-per-second", env = "RIDES_MAX_CONNECTIONS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub max_connections_per_second: NonZeroU32,
 
@@ -26,13 +25,11 @@ pub struct Limits {
     #[arg(id = "max_streams", long = "max-streams", env = "RIDES_MAX_STREAMS", default_value = "256", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_streams: u32,
 
-    /// Most calls in progress, open streams included, of one session, or of one address without a session. All sessions
-    /// of one address share four times as many
+    /// Most calls in progress of one session, or of one address without a session
     #[arg(id = "max_calls_per_address", long = "max-calls-per-address", env = "RIDES_MAX_CALLS_PER_ADDRESS", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub max_calls_per_address: usize,
 
-    /// Most new calls per second of one session, or of one address without a session, with bursts of twice as many. All
-    /// sessions of one address share four times as many
+    /// Most new calls per second of one session, or of one address without a session
     #[arg(id = "max_calls_per_second", long = "max-calls-per-second", env = "RIDES_MAX_CALLS_PER_SECOND", default_value = "100", value_name = "N", value_parser = rate)]
     pub max_calls_per_second: NonZeroU32,
 
@@ -40,8 +37,7 @@ pub struct Limits {
     #[arg(id = "max_messages_per_second", long = "max-messages-per-second", env = "RIDES_MAX_MESSAGES_PER_SECOND", default_value = "100000", value_name = "N", value_parser = rate)]
     pub max_messages_per_second: NonZeroU32,
 
-    /// Addresses and networks without limits per address and per connection, for example a reverse proxy that many
-    /// clients share. Limits per session still apply
+    /// Addresses and networks without limits per address, for example a reverse proxy
     #[arg(
         id = "exempt_addresses",
         long = "exempt-addresses",
@@ -61,16 +57,15 @@ pub struct Limits {
     #[arg(id = "max_header_size", long = "max-header-size", env = "RIDES_MAX_HEADER_SIZE", default_value = "16384", value_name = "BYTES", value_parser = size::<8_192, 1_048_576>)]
     pub max_header_size: usize,
 
-    /// Close a connection whose client has not begun a request, or not sent all of its headers, for this long, in seconds
+    /// Close a connection that has not sent the headers of a request within this time, in seconds
     #[arg(id = "header_timeout", long = "header-timeout", env = "RIDES_HEADER_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub header_timeout: Duration,
 
-    /// End a call whose request message, or first message of a client stream, has not arrived within this time, in
-    /// seconds
+    /// End a call whose first message has not arrived within this time, in seconds
     #[arg(id = "body_timeout", long = "body-timeout", env = "RIDES_BODY_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub body_timeout: Duration,
 
-    /// End a client stream that has sent no message for this long after its first one, in seconds
+    /// End a client stream that has sent no message for this long, in seconds
     #[arg(id = "upload_timeout", long = "upload-timeout", env = "RIDES_UPLOAD_TIMEOUT", default_value = "600", value_name = "SECONDS", value_parser = seconds)]
     pub upload_timeout: Duration,
 
@@ -86,13 +81,11 @@ pub struct Limits {
     #[arg(id = "ping_timeout", long = "ping-timeout", env = "RIDES_PING_TIMEOUT", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub ping_timeout: Duration,
 
-    /// Most cancelled calls of one HTTP/2 connection that the server has not handled yet; one more closes the connection
+    /// Most cancelled calls of one HTTP/2 connection that the server has not handled yet
     #[arg(id = "max_resets", long = "max-resets", env = "RIDES_MAX_RESETS", default_value = "1000", value_name = "N", value_parser = count::<100_000>)]
     pub max_resets: usize,
 
-    /// Most HTTP/2 frames per second on one connection, without data frames, with bursts of twice as many; above that
-    /// it is read more slowly. A reset counts for 4 frames, and a call refused with RESOURCE_EXHAUSTED for 100, over
-    /// HTTP/1.1 too
+    /// Most HTTP/2 frames per second on one connection, without data frames; beyond, it is read more slowly
     #[arg(id = "max_frames_per_second", long = "max-frames-per-second", env = "RIDES_MAX_FRAMES_PER_SECOND", default_value = "1000", value_name = "N", value_parser = rate)]
     pub max_frames_per_second: NonZeroU32,
 

@@ -176,8 +176,7 @@ mod tests {
         assert_eq!(status.message(), "pickup: latitude must be a number from -90 to 90");
         assert_eq!(named(&status), [("pickup".to_owned(), "NOT_ON_EARTH".to_owned())]);
         let details = status.get_error_details();
-        let info = details.error_info().expect("always there");
-        assert_eq!((info.domain.as_str(), info.reason.as_str()), ("rides.v1", "NOT_ON_EARTH"));
+        assert_eq!(details.error_info().map(|info| info.reason.as_str()), Some("NOT_ON_EARTH"));
         assert!(details.retry_info().is_none(), "the same would fail again");
     }
 

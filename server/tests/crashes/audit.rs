@@ -58,7 +58,7 @@ impl Auditor {
         match self.rider.book(request.clone()).await {
             Ok(ride) => self.ledger.booked(&request, &ride),
             Err(status) => {
-                self.ledger.record_broken("refused", format!("{} again: {status}", request.request_id))
+                self.ledger.record_broken("refused", format!("{} again: {status}", request.request_id));
             }
         }
     }

@@ -49,7 +49,7 @@ fn sources(dir: &Path, all: &mut String) {
 #[test]
 fn every_row_of_the_catalogue_has_a_test() {
     let mut tests = String::new();
-    for dir in ["server/src", "server/tests", "web/src", "e2e/tests"] {
+    for dir in ["crates", "server/src", "server/tests", "web/src", "e2e/tests"] {
         sources(&root().join(dir), &mut tests);
     }
     let mut named = named();

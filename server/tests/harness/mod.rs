@@ -260,7 +260,7 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
         names: Names { error_domain: "rides.v1", metrics_prefix: "rides" },
         aliases: &[],
     };
-    let services = Services::new(services).add(health_service);
+    let services = Services::new(services).with(health_service);
     let port = Port::new(services, authenticator, options);
     let serving = edge::serve(listener.into(), port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {

@@ -159,7 +159,7 @@ pub(crate) fn pushback(status: &Status) -> Option<i64> {
     Some(status.metadata().get("grpc-retry-pushback-ms")?.to_str().unwrap().parse().unwrap())
 }
 
-/// Asserts that a call was refused with this code, reason and field.
+/// Asserts that a call was refused with this code, reason and field, and that the reason has the domain of the contract.
 #[track_caller]
 pub(crate) fn assert_refused<A: fmt::Debug>(
     outcome: Result<A, Status>,
@@ -169,5 +169,7 @@ pub(crate) fn assert_refused<A: fmt::Debug>(
 ) {
     let status = outcome.expect_err("the call succeeded");
     assert_eq!(details(&status), (code, reason.to_owned(), field.to_owned()), "{}", status.message());
+    let domain = status.get_error_details().error_info().map(|info| info.domain.clone());
+    assert_eq!(domain.as_deref(), Some("rides.v1"), "the domain of {reason}");
     assert!(!status.message().is_empty());
 }

@@ -6,7 +6,7 @@ use grpc_web_fetch::{BrowserClock, Client, Fetch, Token};
 
 use self::session::{Origin, Session, TokenStores};
 use crate::{
-    browser::{self, Shelf},
+    browser::{self, BrowserStorage},
     model::Identity,
 };
 
@@ -51,21 +51,22 @@ impl TokenStores for BrowserStores {
     fn guest_secret(&self) -> String {
         let mut known = self.secret.borrow_mut();
         // Another tab may have made a secret, or may act for another guest by now.
-        let secret = Shelf::Local.get(GUEST).or_else(|| known.take()).unwrap_or_else(browser::secret);
-        Shelf::Local.set(GUEST, &secret);
-        *known = Shelf::Local.get(GUEST).is_none().then(|| secret.clone());
+        let secret =
+            BrowserStorage::Local.get(GUEST).or_else(|| known.take()).unwrap_or_else(browser::secret);
+        BrowserStorage::Local.set(GUEST, &secret);
+        *known = BrowserStorage::Local.get(GUEST).is_none().then(|| secret.clone());
         secret
     }
 
     fn forget_guest(&self) {
         self.secret.take();
-        Shelf::Local.remove(GUEST);
+        BrowserStorage::Local.remove(GUEST);
     }
 }
 
-fn storage(origin: Origin) -> Shelf {
+fn storage(origin: Origin) -> BrowserStorage {
     match origin {
-        Origin::Guest => Shelf::Local,
-        Origin::Entered => Shelf::Session,
+        Origin::Guest => BrowserStorage::Local,
+        Origin::Entered => BrowserStorage::Session,
     }
 }

@@ -215,7 +215,7 @@ impl<T: Transport, C: Clock> Session<T, C> {
         let ticket = of(Origin::Entered).or_else(|| of(Origin::Guest));
         let identity = match ticket {
             Some(_) => Identity::SignedIn { role: None, subject: String::new() },
-            None => Identity::Nobody,
+            None => Identity::Anonymous,
         };
         self.0.ticket.replace(ticket);
         self.tell(&identity);

@@ -24,7 +24,7 @@ const ZOOM_OUT_MARGIN: f64 = 1.6;
 /// The distance that the centre may leave the city, as a fraction of the screen.
 const PAN_MARGIN: f64 = 0.3;
 /// The zoom of the first view: 0 shows the whole city, 1 fills the screen.
-const HOME_FILL: f64 = 0.8;
+const FIRST_VIEW_FILL: f64 = 0.8;
 /// A city whose filling zoom is more than this many levels above its whole zoom is long and narrow. Filling the
 /// screen would hide nearly all of it.
 const LONG_CITY: f64 = 2.5;
@@ -82,7 +82,7 @@ impl Camera {
             city_min,
             city_max,
         };
-        camera.look(camera.home(padding));
+        camera.set_view(camera.first_view(padding));
         camera
     }
 
@@ -99,11 +99,11 @@ impl Camera {
     /// Sets the size of the map. The centre stays where it is.
     pub fn resize(&mut self, viewport: (f64, f64)) {
         self.viewport = at_least_a_pixel(viewport);
-        self.look(self.view);
+        self.set_view(self.view);
     }
 
     /// Sets the view, or the nearest allowed view. A view that is not finite is ignored.
-    pub fn look(&mut self, view: View) {
+    pub fn set_view(&mut self, view: View) {
         if !(view.zoom.is_finite() && view.center.0.is_finite() && view.center.1.is_finite()) {
             return;
         }
@@ -152,7 +152,7 @@ impl Camera {
     pub fn pan(&mut self, (dx, dy): ScreenPos) {
         let scale = self.px_per_world();
         let center = (self.view.center.0 - dx / scale, self.view.center.1 - dy / scale);
-        self.look(View { center, ..self.view });
+        self.set_view(View { center, ..self.view });
     }
 
     /// Zooms so that the position under `about` stays there.
@@ -164,7 +164,7 @@ impl Camera {
             anchor.0 - (about.0 - self.viewport.0 / 2.0) / scale,
             anchor.1 - (about.1 - self.viewport.1 / 2.0) / scale,
         );
-        self.look(View { center, zoom });
+        self.set_view(View { center, zoom });
     }
 
     /// Returns the closest view that has all of `bounds` inside the padding.
@@ -179,7 +179,7 @@ impl Camera {
     /// If screen and city have different shapes, the zoom is between showing all of the city and filling the
     /// screen. The city extends behind the translucent panels at the sides, and its middle is in the area
     /// between them. A region and a long, narrow city are shown completely.
-    pub fn home(&self, padding: Padding) -> View {
+    pub fn first_view(&self, padding: Padding) -> View {
         let behind_panels = Padding { left: 0.0, right: 0.0, ..padding };
         let zoom_of = |choose: fn(f64, f64) -> f64| {
             self.view_of(self.city_min, self.city_max, behind_panels, choose).zoom
@@ -188,7 +188,7 @@ impl Camera {
         if filled - whole > LONG_CITY || whole < REGION_ZOOM {
             return self.whole(padding);
         }
-        let zoom = whole + (filled - whole) * HOME_FILL;
+        let zoom = whole + (filled - whole) * FIRST_VIEW_FILL;
         View { zoom, center: centered(self.city_min, self.city_max, padding, zoom) }
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let corner = |lat, lng| LatLng::new(lat, lng).expect("on Earth");
         let bounds = Bounds::new(corner(60.165, 24.93), corner(60.17, 24.94)).expect("right way round");
         let padding = Padding { top: 20.0, right: 300.0, bottom: 40.0, left: 420.0 };
-        camera.look(camera.fit(bounds, padding));
+        camera.set_view(camera.fit(bounds, padding));
         let (min, max) = world_box(bounds);
         let (left, top) = camera.screen_from_world(min);
         let (right, bottom) = camera.screen_from_world(max);
@@ -294,7 +294,7 @@ mod tests {
         let point = LatLng::new(60.17, 24.94).expect("on Earth");
         let padding = Padding { left: 420.0, ..Padding::default() };
         let mut fitted = camera;
-        fitted.look(camera.fit(Bounds::around([point]).expect("a point"), padding));
+        fitted.set_view(camera.fit(Bounds::around([point]).expect("a point"), padding));
         let (x, y) = fitted.screen_from_world(unit_mercator(point));
         assert!((x - 930.0).abs() < 1.0 && (y - 450.0).abs() < 1.0, "{x} {y}");
         assert_eq!(fitted.view().zoom, FIT_ZOOM);
@@ -331,7 +331,7 @@ mod tests {
                 left >= 419.9 && right <= 1440.1 && top >= -0.1 && bottom <= 820.1
             };
             assert_eq!(sees_all(&camera), city != helsinki(), "the first look at a city is from close by");
-            camera.look(camera.whole(padding));
+            camera.set_view(camera.whole(padding));
             assert!(sees_all(&camera), "{city:?}");
         }
     }
@@ -340,8 +340,8 @@ mod tests {
     fn a_view_that_is_no_number_is_ignored() {
         let mut camera = camera();
         let before = camera;
-        camera.look(View { center: (f64::NAN, 0.5), zoom: 15.0 });
-        camera.look(View { center: (0.5, 0.5), zoom: f64::INFINITY });
+        camera.set_view(View { center: (f64::NAN, 0.5), zoom: 15.0 });
+        camera.set_view(View { center: (0.5, 0.5), zoom: f64::INFINITY });
         assert_eq!(camera, before);
     }
 

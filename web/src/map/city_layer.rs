@@ -4,10 +4,10 @@ use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, WebGlTexture};
 
 use super::{
     gl::{Geometry, GlError, Program, new_texture, shader},
-    painter::{GlyphInstance, Look},
+    painter::{GlyphInstance, GroundView},
     palette::{self, Rgb, Stroke},
-    scene::{Batch, GroundPos, Mesh, Segment},
-    webgl::set_look,
+    scene::{GroundPos, Mesh, SceneBatch, Segment},
+    webgl::set_ground_view,
 };
 use crate::model::{RailKind, StreetClass};
 
@@ -40,7 +40,7 @@ struct GpuBatch {
 }
 
 impl GpuBatch {
-    fn new(gl: &Gl, batch: &Batch) -> Result<Self, GlError> {
+    fn new(gl: &Gl, batch: &SceneBatch) -> Result<Self, GlError> {
         let flat = |mesh: &Mesh<GroundPos>| {
             let mut geometry = Geometry::new(gl, &[2])?;
             geometry.upload_mesh(&mesh.vertices, &mesh.indices);
@@ -104,7 +104,7 @@ impl CityLayer {
         self.extent = extent;
     }
 
-    pub(super) fn add(&mut self, batch: &Batch) {
+    pub(super) fn add(&mut self, batch: &SceneBatch) {
         // Fails only if the context is lost, which the browser reports by an event.
         if let Ok(batch) = GpuBatch::new(&self.gl, batch) {
             self.batches.push(batch);
@@ -131,7 +131,7 @@ impl CityLayer {
     }
 
     /// Paints the city into the bound framebuffer.
-    pub(super) fn paint(&self, look: &Look) {
+    pub(super) fn paint(&self, look: &GroundView) {
         let gl = &self.gl;
         let [r, g, b] = palette::LAND;
         gl.clear_color(r, g, b, 1.0);
@@ -151,10 +151,10 @@ impl CityLayer {
         self.paint_names(look);
     }
 
-    fn paint_areas(&self, look: &Look) {
+    fn paint_areas(&self, look: &GroundView) {
         let fill = |color: Rgb, part: fn(&GpuBatch) -> &Geometry| {
             self.fill.bind().set("u_color", &opaque(color));
-            set_look(&self.fill, look);
+            set_ground_view(&self.fill, look);
             self.batches.iter().for_each(|batch| part(batch).draw());
         };
         fill(palette::PARK, |batch| &batch.parks);
@@ -170,7 +170,7 @@ impl CityLayer {
     }
 
     /// Paints the streets from the last batch to the first, because the most important streets arrived first.
-    fn paint_streets(&self, look: &Look) {
+    fn paint_streets(&self, look: &GroundView) {
         let half = |stroke: Stroke| stroke.width_px(look.px_per_m) / 2.0;
         let rim = (0.9 * look.px_per_m).clamp(0.7, 2.0);
         let casing = STREETS.map(|class| match class {
@@ -186,7 +186,7 @@ impl CityLayer {
         }
     }
 
-    fn paint_rails(&self, look: &Look) {
+    fn paint_rails(&self, look: &GroundView) {
         // Ties would flicker at a distance.
         let parts: &[fn(RailKind) -> Stroke] = match look.px_per_m < TIES_FROM {
             true => &[palette::rail],
@@ -203,18 +203,18 @@ impl CityLayer {
     }
 
     /// Paints the shadows. The stencil makes overlapping shadows no darker than a single one.
-    fn paint_shadows(&self, look: &Look) {
+    fn paint_shadows(&self, look: &GroundView) {
         let gl = &self.gl;
         gl.enable(Gl::STENCIL_TEST);
         gl.stencil_func(Gl::EQUAL, 0, 0xff);
         gl.stencil_op(Gl::KEEP, Gl::KEEP, Gl::INCR);
         self.shadow.bind().set("u_color", &[0.0, 0.0, 0.0, 0.42]).set("u_shadow", &[1.0]);
-        set_look(&self.shadow, look);
+        set_ground_view(&self.shadow, look);
         self.batches.iter().for_each(|batch| batch.buildings.draw());
         gl.disable(Gl::STENCIL_TEST);
     }
 
-    fn paint_buildings(&self, look: &Look) {
+    fn paint_buildings(&self, look: &GroundView) {
         let gl = &self.gl;
         gl.enable(Gl::DEPTH_TEST);
         gl.depth_func(Gl::LEQUAL);
@@ -225,7 +225,7 @@ impl CityLayer {
             .set("u_roof", &palette::ROOF)
             .set("u_window", &palette::WINDOW)
             .set("u_windows", &[windows]);
-        set_look(&self.building, look);
+        set_ground_view(&self.building, look);
         self.batches.iter().for_each(|batch| batch.buildings.draw());
         let half = (0.35 * look.px_per_m).clamp(0.4, 1.0);
         self.strokes(look, &[(palette::ROOF_EDGE, half)], 0.0);
@@ -233,27 +233,27 @@ impl CityLayer {
         gl.disable(Gl::DEPTH_TEST);
     }
 
-    fn paint_night(&self, look: &Look) {
+    fn paint_night(&self, look: &GroundView) {
         let ([west, north], [east, south]) = self.extent;
         self.night.bind().set("u_extent", &[west, north, east, south]).set("u_beyond", &palette::BEYOND);
-        set_look(&self.night, look);
+        set_ground_view(&self.night, look);
         self.gl.draw_arrays(Gl::TRIANGLES, 0, 3);
     }
 
-    fn paint_names(&self, look: &Look) {
+    fn paint_names(&self, look: &GroundView) {
         self.paint_letters(&self.names, look);
     }
 
     /// Paints glyphs of the atlas.
-    pub(super) fn paint_letters(&self, letters: &Geometry, look: &Look) {
+    pub(super) fn paint_letters(&self, letters: &Geometry, look: &GroundView) {
         self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.atlas));
         self.name.bind().set("u_halo", &palette::HALO);
-        set_look(&self.name, look);
+        set_ground_view(&self.name, look);
         letters.draw();
     }
 
     /// Binds the line program for solid strokes with these colours and half widths in pixels.
-    fn strokes(&self, look: &Look, strokes: &[(Rgb, f32)], pad: f32) {
+    fn strokes(&self, look: &GroundView, strokes: &[(Rgb, f32)], pad: f32) {
         let packed: Vec<[f32; 4]> = strokes.iter().map(|([r, g, b], half)| [*r, *g, *b, *half]).collect();
         self.line
             .bind()
@@ -262,7 +262,7 @@ impl CityLayer {
             .set("u_pad", &[pad])
             .set("u_soft", &[0.0])
             .set("u_alpha", &[1.0]);
-        set_look(&self.line, look);
+        set_ground_view(&self.line, look);
     }
 }
 

@@ -4,7 +4,7 @@ use rides_proto::tiles::{CELLS_PER_SIDE, Cell};
 
 use super::{
     labels::{FindGlyph, Glyph},
-    painter::{GlyphInstance, Look},
+    painter::{GlyphInstance, GroundView},
     palette,
     scene::{Ground, GroundPos},
 };
@@ -72,7 +72,7 @@ impl Density {
     }
 
     /// Returns the glyphs of the cells' numbers, or none if the cells are too small on the screen.
-    pub fn numbers(&self, find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
+    pub fn numbers(&self, find: FindGlyph<'_>, look: &GroundView) -> Vec<GlyphInstance> {
         let mut letters = Vec::new();
         if self.cell_m * look.px_per_m < MIN_CELL_PX {
             return letters;
@@ -192,7 +192,7 @@ mod tests {
         let find = &mut |digit: &str| digit.parse::<u8>().ok().map(|_| glyph);
         let density = Density::of([(cell(0, 0), 640)].into_iter(), 0, &ground());
         let center = density.min.map(|edge| edge + density.cell_m / 2.0);
-        let look = |px_per_m| Look { center, px_per_m, viewport: [800.0, 600.0], dpr: 1.0 };
+        let look = |px_per_m| GroundView { center, px_per_m, viewport: [800.0, 600.0], dpr: 1.0 };
         let letters = density.numbers(find, &look(0.1));
         let places: Vec<_> = letters.iter().map(|letter| letter.at).collect();
         assert_eq!(places, [[393.5, 300.0], [400.0, 300.0], [406.5, 300.0]]);

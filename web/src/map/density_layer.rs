@@ -5,9 +5,9 @@ use web_sys::{WebGl2RenderingContext as Gl, WebGlTexture};
 use super::{
     density::Density,
     gl::{GlError, Program, new_texture, shader},
-    painter::Look,
+    painter::GroundView,
     palette,
-    webgl::set_look,
+    webgl::set_ground_view,
 };
 
 /// A texture with one pixel per cell, and the program that draws it.
@@ -51,14 +51,14 @@ impl DensityLayer {
         );
     }
 
-    pub(super) fn paint(&self, look: &Look) {
+    pub(super) fn paint(&self, look: &GroundView) {
         if self.place[2] == 0.0 {
             return;
         }
         self.gl.bind_texture(Gl::TEXTURE_2D, Some(&self.levels));
         self.program.bind().set("u_place", &self.place);
         self.program.set_vec3s("u_ramp", &palette::DENSITY);
-        set_look(&self.program, look);
+        set_ground_view(&self.program, look);
         self.gl.draw_arrays(Gl::TRIANGLE_STRIP, 0, 4);
     }
 }

@@ -16,9 +16,9 @@ use super::{
     glyphs::Atlas,
     labels,
     motion::Motion,
-    names::{Name, names_of},
+    names::{Label, names_of},
     overlay::{Move, Overlay, OverlayShapes, Target},
-    painter::{Frame, Look, Painter},
+    painter::{FrameParams, GroundView, Painter},
     scene::{Ground, SceneBuilder},
 };
 use crate::{
@@ -32,21 +32,21 @@ const POINTS_A_FRAME: usize = 24_000;
 const REST_MS: f64 = 150.0;
 /// The minimum time between two changes of the watched area while the camera moves, in milliseconds. Each
 /// change opens a stream.
-const LOOK_EVERY_MS: f64 = 300.0;
+const WATCH_INTERVAL_MS: f64 = 300.0;
 /// The margin around the screen in which cars are watched, as a fraction of the screen's size.
-const LOOK_MARGIN: f64 = 0.1;
+const WATCH_MARGIN: f64 = 0.1;
 /// The margin around bounds that are fitted, in pixels.
 const FIT_MARGIN_PX: f64 = 56.0;
 /// The minimum zoom at which a single point is shown.
 const STREET_ZOOM: f64 = 17.0;
 /// The initial speed of the map after an arrow key, in pixels per millisecond. The map stops after 120 pixels.
-const KEY_THROW: f64 = 0.54;
+const KEY_FLING: f64 = 0.54;
 /// The period of all pulsing and flowing animations, in seconds.
 const PHASE_S: f64 = 3600.0;
 
 /// An input of the person.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Hand {
+pub enum MapInput {
     /// A pointer was pressed.
     Down(Pointer),
     /// A pointer moved.
@@ -74,11 +74,11 @@ pub enum Hand {
 
 /// The results of a frame for the rest of the page.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Outcome {
+pub struct FrameOutcome {
     /// The point that was clicked.
     pub picked: Option<LatLng>,
     /// The new area to watch, if the camera stopped or left the watched area.
-    pub look: Option<Bounds>,
+    pub watch_area: Option<Bounds>,
     /// The area that the screen shows.
     pub screen: Option<Screen>,
 }
@@ -88,7 +88,7 @@ struct City {
     map: Arc<CityMap>,
     builder: SceneBuilder,
     camera: Camera,
-    names: Vec<Name>,
+    names: Vec<Label>,
     named: bool,
 }
 
@@ -99,7 +99,7 @@ pub struct Engine<P> {
     viewport: (f64, f64),
     dpr: f64,
     padding: Padding,
-    calm: bool,
+    reduced_motion: bool,
     motion: Motion,
     gestures: Gestures,
     atlas: Atlas,
@@ -108,18 +108,18 @@ pub struct Engine<P> {
     cars: CarInstances,
     density: Density,
     fleet_revision: Option<u64>,
-    painted: Option<Look>,
+    painted: Option<GroundView>,
     dirty: bool,
     moved_at: Option<Millis>,
-    looked: Option<Bounds>,
-    looked_at: Millis,
+    watched_area: Option<Bounds>,
+    watched_since: Millis,
     /// The view for which the atlas was last cleared.
-    roomy: Option<Look>,
-    wanted: Option<Move>,
+    atlas_cleared_for: Option<GroundView>,
+    pending_move: Option<Move>,
 }
 
 impl<P: Painter> Engine<P> {
-    /// Creates an engine without a painter, a city and a size. `calm` switches off decorative motion.
+    /// Creates an engine without a painter, a city and a size. `reduced_motion` switches off decorative motion.
     pub fn new(calm: bool) -> Self {
         Self {
             painter: None,
@@ -127,7 +127,7 @@ impl<P: Painter> Engine<P> {
             viewport: (1.0, 1.0),
             dpr: 1.0,
             padding: Padding::default(),
-            calm,
+            reduced_motion: calm,
             motion: Motion::default(),
             gestures: Gestures::default(),
             atlas: Atlas::new(1.0, f64::INFINITY),
@@ -139,10 +139,10 @@ impl<P: Painter> Engine<P> {
             painted: None,
             dirty: true,
             moved_at: None,
-            looked: None,
-            looked_at: 0.0,
-            roomy: None,
-            wanted: None,
+            watched_area: None,
+            watched_since: 0.0,
+            atlas_cleared_for: None,
+            pending_move: None,
         }
     }
 
@@ -200,14 +200,14 @@ impl<P: Painter> Engine<P> {
             named: false,
         };
         city.restart(self.painter.as_mut());
-        let look = city.camera.visible(LOOK_MARGIN);
+        let look = city.camera.visible(WATCH_MARGIN);
         self.city = Some(city);
-        self.looked = Some(look);
+        self.watched_area = Some(look);
         self.motion = Motion::Rest;
         self.fleet_revision = None;
         self.upload_overlay();
-        if let Some(wanted) = self.wanted.take() {
-            self.go(wanted, 0.0);
+        if let Some(wanted) = self.pending_move.take() {
+            self.move_camera(wanted, 0.0);
             self.finish_motion();
         }
         Some(look)
@@ -223,9 +223,9 @@ impl<P: Painter> Engine<P> {
     }
 
     /// Moves the camera. Without a city, the newest request is kept until there is one.
-    pub fn go(&mut self, to: Move, now: Millis) {
+    pub fn move_camera(&mut self, to: Move, now: Millis) {
         let Some(city) = &self.city else {
-            self.wanted = Some(to);
+            self.pending_move = Some(to);
             return;
         };
         let view = match to.target {
@@ -236,56 +236,56 @@ impl<P: Painter> Engine<P> {
             Target::Whole => city.camera.whole(self.padding.and(FIT_MARGIN_PX)),
         };
         self.motion = Motion::fly(&city.camera, view, now);
-        if self.calm {
+        if self.reduced_motion {
             self.finish_motion();
         }
         self.moved_at = Some(now);
     }
 
     /// Handles an input. Returns the point that was picked, if any.
-    pub fn hand(&mut self, hand: Hand, now: Millis) -> Option<LatLng> {
-        if hand == Hand::Whole {
-            self.go(Move { seq: 0, target: Target::Whole }, now);
+    pub fn handle_input(&mut self, hand: MapInput, now: Millis) -> Option<LatLng> {
+        if hand == MapInput::Whole {
+            self.move_camera(Move { seq: 0, target: Target::Whole }, now);
             return None;
         }
         let camera = &mut self.city.as_mut()?.camera;
         let middle = (self.viewport.0 / 2.0, self.viewport.1 / 2.0);
         let intent = match hand {
-            Hand::Down(pointer) => {
+            MapInput::Down(pointer) => {
                 self.motion = Motion::Rest;
                 self.gestures.down(pointer)
             }
-            Hand::Moved(pointer) => self.gestures.moved(pointer),
-            Hand::Up(pointer) => self.gestures.up(pointer),
-            Hand::Cancelled(id) => {
+            MapInput::Moved(pointer) => self.gestures.moved(pointer),
+            MapInput::Up(pointer) => self.gestures.up(pointer),
+            MapInput::Cancelled(id) => {
                 self.gestures.cancel(id);
                 None
             }
-            Hand::Wheel(about, levels) => {
+            MapInput::Wheel(about, levels) => {
                 self.motion = self.motion.zoom_by(camera, about, levels, now);
                 None
             }
-            Hand::TrackpadPinch(about, levels) => {
+            MapInput::TrackpadPinch(about, levels) => {
                 self.motion = Motion::Rest;
                 Some(Intent::Pinch { pan: (0.0, 0.0), about, levels })
             }
-            Hand::Gesture(about, scale) => {
+            MapInput::Gesture(about, scale) => {
                 self.motion = Motion::Rest;
                 self.gestures.pinch(about, scale)
             }
-            Hand::Arrow(x, y) => {
-                self.motion = Motion::Throw { velocity: (-x * KEY_THROW, -y * KEY_THROW), at: now };
+            MapInput::Arrow(x, y) => {
+                self.motion = Motion::Fling { velocity: (-x * KEY_FLING, -y * KEY_FLING), at: now };
                 None
             }
-            Hand::Key(levels) => {
+            MapInput::Key(levels) => {
                 self.motion = self.motion.zoom_by(camera, middle, levels, now);
                 None
             }
-            Hand::Enter => Some(Intent::Click(middle)),
-            Hand::Whole => None,
+            MapInput::Enter => Some(Intent::Click(middle)),
+            MapInput::Whole => None,
         };
-        let picked = intent.and_then(|intent| self.obey(intent, now));
-        if self.calm {
+        let picked = intent.and_then(|intent| self.apply_intent(intent, now));
+        if self.reduced_motion {
             self.finish_motion();
         }
         self.moved_at = Some(now);
@@ -298,9 +298,9 @@ impl<P: Painter> Engine<P> {
     }
 
     /// Runs one frame: advances all motion, prepares more of the city, and paints if anything changed.
-    pub fn frame(&mut self, fleet: &FleetModel, now: Millis) -> Outcome {
-        let picked = self.gestures.poll(now).and_then(|intent| self.obey(intent, now));
-        let Some(city) = &mut self.city else { return Outcome::default() };
+    pub fn frame(&mut self, fleet: &FleetModel, now: Millis) -> FrameOutcome {
+        let picked = self.gestures.poll(now).and_then(|intent| self.apply_intent(intent, now));
+        let Some(city) = &mut self.city else { return FrameOutcome::default() };
         if self.motion.advance(&mut city.camera, now) {
             self.moved_at = Some(now);
         }
@@ -309,25 +309,25 @@ impl<P: Painter> Engine<P> {
                 self.moved_at = None;
                 // While the camera moved, the city may have been painted without antialiasing.
                 self.dirty = true;
-                let bounds = Some(city.camera.visible(LOOK_MARGIN));
-                if self.looked == bounds { None } else { bounds }
+                let bounds = Some(city.camera.visible(WATCH_MARGIN));
+                if self.watched_area == bounds { None } else { bounds }
             }
-            Some(_) if now - self.looked_at >= LOOK_EVERY_MS => {
+            Some(_) if now - self.watched_since >= WATCH_INTERVAL_MS => {
                 let is_watched = |bounds: Bounds| {
                     let seen = city.camera.visible(0.0);
                     bounds.contains(seen.south_west()) && bounds.contains(seen.north_east())
                 };
-                let is_new = !self.looked.is_some_and(is_watched);
-                is_new.then(|| city.camera.visible(LOOK_MARGIN))
+                let is_new = !self.watched_area.is_some_and(is_watched);
+                is_new.then(|| city.camera.visible(WATCH_MARGIN))
             }
             _ => None,
         };
         if look.is_some() {
-            (self.looked, self.looked_at) = (look, now);
+            (self.watched_area, self.watched_since) = (look, now);
         }
         let screen = Some(city.camera.screen());
         self.paint(fleet, now);
-        Outcome { picked, look, screen }
+        FrameOutcome { picked, watch_area: look, screen }
     }
 
     fn paint(&mut self, fleet: &FleetModel, now: Millis) {
@@ -343,9 +343,10 @@ impl<P: Painter> Engine<P> {
         // Layout of the names takes as long as a batch of the city, so a frame does only one of them.
         let named = batch.is_none() && city.name_streets();
         // Only once per view: if the atlas has no room for the glyphs of one screen, clearing it again does not help.
-        let has_room = self.moved_at.is_none() && self.roomy != Some(look) && self.atlas.make_room();
+        let has_room =
+            self.moved_at.is_none() && self.atlas_cleared_for != Some(look) && self.atlas.clear_if_full();
         if has_room {
-            self.roomy = Some(look);
+            self.atlas_cleared_for = Some(look);
         }
         if named || ((moved || has_room) && city.named) {
             painter.set_names(&labels::layout(&city.names, &mut |text| self.atlas.find(text), &look));
@@ -365,14 +366,14 @@ impl<P: Painter> Engine<P> {
         if let Some(letters) = self.atlas.changed() {
             painter.set_atlas(letters);
         }
-        let alive = !self.calm && (self.shapes.is_alive() || self.overlay.followed.is_some());
+        let alive = !self.reduced_motion && (self.shapes.is_animated() || self.overlay.followed.is_some());
         // A car's trail fades for a while after the car has stopped.
         let gliding = now < self.cars.still_from + 1000.0;
         if self.dirty || moved || alive || gliding {
-            let phase = if self.calm { 0.2 } else { phase_s(now) };
+            let phase = if self.reduced_motion { 0.2 } else { phase_s(now) };
             let cars_now = ((now - self.cars.base) / 1000.0) as f32;
             let moving = self.moved_at.is_some();
-            painter.paint(&Frame { look, cars_now, phase: phase as f32, moving });
+            painter.paint(&FrameParams { look, cars_now, phase: phase as f32, moving });
             self.painted = Some(look);
             self.dirty = false;
         }
@@ -398,7 +399,7 @@ impl<P: Painter> Engine<P> {
         self.painted.is_some() && !(self.cars.cars.is_empty() && self.density.is_empty())
     }
 
-    fn obey(&mut self, intent: Intent, now: Millis) -> Option<LatLng> {
+    fn apply_intent(&mut self, intent: Intent, now: Millis) -> Option<LatLng> {
         let camera = &mut self.city.as_mut()?.camera;
         match intent {
             Intent::Pan(by) => camera.pan(by),
@@ -406,7 +407,7 @@ impl<P: Painter> Engine<P> {
                 camera.pan(pan);
                 camera.zoom_about(about, camera.view().zoom + levels);
             }
-            Intent::Throw(velocity) => self.motion = Motion::Throw { velocity, at: now },
+            Intent::Fling(velocity) => self.motion = Motion::Fling { velocity, at: now },
             Intent::DoubleClick(about) => self.motion = self.motion.zoom_by(camera, about, 1.0, now),
             Intent::Click(at) => return Some(camera.lat_lng_from_screen(at)),
         }
@@ -457,9 +458,9 @@ impl City {
         true
     }
 
-    fn look(&self, viewport: (f64, f64), dpr: f64) -> Look {
+    fn look(&self, viewport: (f64, f64), dpr: f64) -> GroundView {
         let ground: Ground = self.builder.ground();
-        Look {
+        GroundView {
             center: ground.ground_from_world(self.camera.view().center),
             px_per_m: (self.camera.px_per_world() / ground.m_per_world()) as f32,
             viewport: [viewport.0 as f32, viewport.1 as f32],
@@ -482,7 +483,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        map::{cars::CarInstances, painter::GlyphInstance, scene::Batch, scene::GroundPos},
+        map::{cars::CarInstances, painter::GlyphInstance, scene::GroundPos, scene::SceneBatch},
         model::{Street, StreetClass},
     };
 
@@ -497,7 +498,7 @@ mod tests {
         fn start(&mut self, _: (GroundPos, GroundPos)) {
             self.batches.set(0);
         }
-        fn add(&mut self, _: &Batch) {
+        fn add(&mut self, _: &SceneBatch) {
             self.batches.set(self.batches.get() + 1);
         }
         fn set_atlas(&mut self, _: &HtmlCanvasElement) {}
@@ -506,7 +507,7 @@ mod tests {
         fn set_density(&mut self, _: &Density) {}
         fn set_numbers(&mut self, _: &[GlyphInstance]) {}
         fn set_overlay(&mut self, _: &OverlayShapes) {}
-        fn paint(&mut self, _: &Frame) {
+        fn paint(&mut self, _: &FrameParams) {
             self.frames.set(self.frames.get() + 1);
         }
         fn failure(&self) -> Option<String> {
@@ -545,8 +546,8 @@ mod tests {
 
     fn click(engine: &mut Engine<Counter>, at: ScreenPos, time: Millis) {
         let pointer = Pointer { id: 1, at, time, primary: true };
-        assert_eq!(engine.hand(Hand::Down(pointer), time), None);
-        assert_eq!(engine.hand(Hand::Up(pointer), time), None);
+        assert_eq!(engine.handle_input(MapInput::Down(pointer), time), None);
+        assert_eq!(engine.handle_input(MapInput::Up(pointer), time), None);
     }
 
     #[test]
@@ -562,7 +563,7 @@ mod tests {
         let painted = counter.frames.get();
         engine.frame(&fleet, 5000.0);
         assert_eq!(counter.frames.get(), painted);
-        engine.hand(Hand::Arrow(1.0, 0.0), 5000.0);
+        engine.handle_input(MapInput::Arrow(1.0, 0.0), 5000.0);
         engine.frame(&fleet, 5016.0);
         assert_eq!(counter.frames.get(), painted + 1);
     }
@@ -573,14 +574,15 @@ mod tests {
         let fleet = FleetModel::default();
         engine.set_map(&city());
         click(&mut engine, (10.0, 10.0), 0.0);
-        engine.hand(Hand::Key(1.0), 0.0);
-        let looks: Vec<_> =
-            (0..200).filter_map(|i| Some((i, engine.frame(&fleet, f64::from(i) * 16.0).look?))).collect();
+        engine.handle_input(MapInput::Key(1.0), 0.0);
+        let looks: Vec<_> = (0..200)
+            .filter_map(|i| Some((i, engine.frame(&fleet, f64::from(i) * 16.0).watch_area?)))
+            .collect();
         let [(at, bounds)] = looks.as_slice() else { panic!("{looks:?}") };
         assert!(*at > 10, "the camera was still moving");
         assert!(bounds.contains(city().bounds.center()));
         click(&mut engine, (10.0, 10.0), 4000.0);
-        assert_eq!(engine.frame(&fleet, 4500.0).look, None, "a click moves nothing");
+        assert_eq!(engine.frame(&fleet, 4500.0).watch_area, None, "a click moves nothing");
     }
 
     /// PAGE-5
@@ -589,18 +591,18 @@ mod tests {
         let (mut engine, _) = engine();
         let fleet = FleetModel::default();
         engine.set_map(&city());
-        engine.hand(Hand::Key(3.0), 0.0);
+        engine.handle_input(MapInput::Key(3.0), 0.0);
         (0..100).for_each(|i| _ = engine.frame(&fleet, f64::from(i) * 16.0));
         let held = |x, time| Pointer { id: 1, at: (x, 300.0), time, primary: true };
-        engine.hand(Hand::Down(held(700.0, 2_000.0)), 2_000.0);
+        engine.handle_input(MapInput::Down(held(700.0, 2_000.0)), 2_000.0);
         let mut looks = Vec::new();
         for i in 0..120 {
             let now = 2_000.0 + f64::from(i) * 16.0;
-            engine.hand(Hand::Moved(held(700.0 - f64::from(i) * 5.0, now)), now);
-            looks.extend(engine.frame(&fleet, now).look.map(|bounds| (now, bounds)));
+            engine.handle_input(MapInput::Moved(held(700.0 - f64::from(i) * 5.0, now)), now);
+            looks.extend(engine.frame(&fleet, now).watch_area.map(|bounds| (now, bounds)));
         }
         assert!((2..=6).contains(&looks.len()), "{looks:?}");
-        assert!(looks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LOOK_EVERY_MS), "{looks:?}");
+        assert!(looks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= WATCH_INTERVAL_MS), "{looks:?}");
     }
 
     #[test]
@@ -642,7 +644,7 @@ mod tests {
     fn a_move_asked_for_before_the_city_came_is_made_then() {
         let (mut engine, _) = engine();
         let fleet = FleetModel::default();
-        engine.go(Move { seq: 1, target: Target::To(p(60.18, 24.97)) }, 0.0);
+        engine.move_camera(Move { seq: 1, target: Target::To(p(60.18, 24.97)) }, 0.0);
         engine.set_map(&city());
         click(&mut engine, (400.0, 300.0), 0.0);
         let picked = engine.frame(&fleet, 300.0).picked.expect("a click");

@@ -13,7 +13,7 @@ const DOUBLE_MS: f64 = 250.0;
 /// The maximum distance between the clicks of a double click, in pixels.
 const DOUBLE_PX: f64 = 24.0;
 /// The last part of a drag that gives the velocity of a throw, in milliseconds.
-const THROW_MS: f64 = 80.0;
+const FLING_MS: f64 = 80.0;
 
 /// The number of wheel pixels per zoom level.
 const WHEEL_PX: f64 = 240.0;
@@ -64,7 +64,7 @@ pub enum Intent {
         levels: f64,
     },
     /// The map was released while it moved; the velocity is in pixels per millisecond.
-    Throw((f64, f64)),
+    Fling((f64, f64)),
     /// A single click.
     Click(ScreenPos),
     /// A double click.
@@ -117,7 +117,7 @@ impl Gestures {
         let before = std::mem::replace(&mut self.down[index], pointer);
         match *self.down.as_slice() {
             [_] => {
-                self.trace.retain(|p| pointer.time - p.time < THROW_MS);
+                self.trace.retain(|p| pointer.time - p.time < FLING_MS);
                 self.trace.push(pointer);
                 Some(Intent::Pan(minus(pointer.at, before.at)))
             }
@@ -140,7 +140,7 @@ impl Gestures {
             return None;
         }
         if self.pressed.take().is_none() {
-            return self.throw(pointer.time);
+            return self.fling(pointer.time);
         }
         if self.waiting.take().is_some() {
             return Some(Intent::DoubleClick(pointer.at));
@@ -184,12 +184,12 @@ impl Gestures {
         !self.down.is_empty() && self.pressed.is_none()
     }
 
-    fn throw(&mut self, now: Millis) -> Option<Intent> {
-        self.trace.retain(|p| now - p.time < THROW_MS);
+    fn fling(&mut self, now: Millis) -> Option<Intent> {
+        self.trace.retain(|p| now - p.time < FLING_MS);
         let (first, last) = (self.trace.first()?, self.trace.last()?);
         let (dx, dy) = minus(last.at, first.at);
         let dt = last.time - first.time;
-        (dt > 0.0).then(|| Intent::Throw((dx / dt, dy / dt)))
+        (dt > 0.0).then(|| Intent::Fling((dx / dt, dy / dt)))
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(g.moved(p(1, 10.0, 0.0, 10.0)), Some(Intent::Pan((10.0, 0.0))));
         assert!(g.is_dragging());
         assert_eq!(g.moved(p(1, 30.0, 5.0, 20.0)), Some(Intent::Pan((20.0, 5.0))));
-        assert_eq!(g.up(p(1, 30.0, 5.0, 25.0)), Some(Intent::Throw((2.0, 0.5))));
+        assert_eq!(g.up(p(1, 30.0, 5.0, 25.0)), Some(Intent::Fling((2.0, 0.5))));
         assert_eq!(g.poll(1000.0), None, "a drag is not a click");
     }
 
@@ -335,7 +335,7 @@ mod tests {
         g.cancel(Some(2));
         assert_eq!(
             g.up(p(1, 60.0, 0.0, 1035.0)),
-            Some(Intent::Throw((3.0, 0.0))),
+            Some(Intent::Fling((3.0, 0.0))),
             "the other pointer was released before"
         );
     }

@@ -35,7 +35,7 @@ impl From<JsValue> for GlError {
     }
 }
 
-fn gone<T>(made: Option<T>) -> Result<T, GlError> {
+fn or_lost<T>(made: Option<T>) -> Result<T, GlError> {
     made.ok_or_else(|| GlError::Refused("the context is lost".into()))
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new(gl: &Gl, vertex: &str, fragment: &str) -> Result<Self, GlError> {
-        let program = gone(gl.create_program())?;
+        let program = or_lost(gl.create_program())?;
         let shaders = [compile(gl, Gl::VERTEX_SHADER, vertex)?, compile(gl, Gl::FRAGMENT_SHADER, fragment)?];
         shaders.iter().for_each(|shader| gl.attach_shader(&program, shader));
         gl.link_program(&program);
@@ -111,7 +111,7 @@ impl Program {
 }
 
 fn compile(gl: &Gl, kind: u32, body: &str) -> Result<WebGlShader, GlError> {
-    let shader = gone(gl.create_shader(kind))?;
+    let shader = or_lost(gl.create_shader(kind))?;
     gl.shader_source(&shader, &format!("{}{body}", shader!("view")));
     gl.compile_shader(&shader);
     Ok(shader)
@@ -138,8 +138,8 @@ pub(super) struct Geometry {
 impl Geometry {
     /// Returns an empty geometry. `floats` has the number of floats of each attribute, in the order of the locations.
     pub(super) fn new(gl: &Gl, floats: &[i32]) -> Result<Self, GlError> {
-        let (array, data) = (gone(gl.create_vertex_array())?, gone(gl.create_buffer())?);
-        let indices = gone(gl.create_buffer())?;
+        let (array, data) = (or_lost(gl.create_vertex_array())?, or_lost(gl.create_buffer())?);
+        let indices = or_lost(gl.create_buffer())?;
         gl.bind_vertex_array(Some(&array));
         gl.bind_buffer(Gl::ARRAY_BUFFER, Some(&data));
         gl.bind_buffer(Gl::ELEMENT_ARRAY_BUFFER, Some(&indices));
@@ -224,7 +224,7 @@ impl Drop for Geometry {
 
 /// An offscreen canvas: antialiased while it is painted, then resolved to a plain texture that can be drawn
 /// many times.
-pub(super) struct Canvas {
+pub(super) struct RenderTarget {
     gl: Gl,
     size: (i32, i32),
     smooth: WebGlFramebuffer,
@@ -234,25 +234,25 @@ pub(super) struct Canvas {
     texture: WebGlTexture,
 }
 
-impl Canvas {
+impl RenderTarget {
     /// Creates a canvas with at most `samples` samples of antialiasing; 0 switches it off.
     /// Fails if the device has no framebuffer of this size.
     pub(super) fn new(gl: &Gl, size: (i32, i32), samples: i32) -> Result<Self, GlError> {
         let most = gl.get_parameter(Gl::MAX_SAMPLES)?.as_f64().unwrap_or(0.0) as i32;
         let samples = samples.min(most);
         let renderbuffer = |format, attachment| -> Result<WebGlRenderbuffer, GlError> {
-            let buffer = gone(gl.create_renderbuffer())?;
+            let buffer = or_lost(gl.create_renderbuffer())?;
             gl.bind_renderbuffer(Gl::RENDERBUFFER, Some(&buffer));
             gl.renderbuffer_storage_multisample(Gl::RENDERBUFFER, samples, format, size.0, size.1);
             gl.framebuffer_renderbuffer(Gl::FRAMEBUFFER, attachment, Gl::RENDERBUFFER, Some(&buffer));
             Ok(buffer)
         };
-        let smooth = gone(gl.create_framebuffer())?;
+        let smooth = or_lost(gl.create_framebuffer())?;
         gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&smooth));
         let color = renderbuffer(Gl::RGBA8, Gl::COLOR_ATTACHMENT0)?;
         let depth = renderbuffer(Gl::DEPTH24_STENCIL8, Gl::DEPTH_STENCIL_ATTACHMENT)?;
 
-        let plain = gone(gl.create_framebuffer())?;
+        let plain = or_lost(gl.create_framebuffer())?;
         let texture = new_texture(gl)?;
         gl.tex_storage_2d(Gl::TEXTURE_2D, 1, Gl::RGBA8, size.0, size.1);
         gl.bind_framebuffer(Gl::FRAMEBUFFER, Some(&plain));
@@ -290,7 +290,7 @@ impl Canvas {
     }
 }
 
-impl Drop for Canvas {
+impl Drop for RenderTarget {
     fn drop(&mut self) {
         self.gl.delete_framebuffer(Some(&self.smooth));
         self.gl.delete_framebuffer(Some(&self.plain));
@@ -319,7 +319,7 @@ pub(super) fn is_software(gl: &Gl) -> bool {
 
 /// Creates and binds a texture with linear filtering that clamps to its edges.
 pub(super) fn new_texture(gl: &Gl) -> Result<WebGlTexture, GlError> {
-    let texture = gone(gl.create_texture())?;
+    let texture = or_lost(gl.create_texture())?;
     gl.bind_texture(Gl::TEXTURE_2D, Some(&texture));
     for (parameter, value) in [
         (Gl::TEXTURE_MIN_FILTER, Gl::LINEAR),

@@ -68,7 +68,7 @@ impl Atlas {
 
     /// Clears the atlas if a glyph found no room, and draws the digits of densities first. Returns `true` if it
     /// was cleared.
-    pub fn make_room(&mut self) -> bool {
+    pub fn clear_if_full(&mut self) -> bool {
         let was_full = std::mem::take(&mut self.is_full);
         if was_full {
             self.glyphs.clear();

@@ -4,8 +4,8 @@
 //! while the map is dragged.
 
 use super::{
-    names::{Name, NamePlace},
-    painter::{GlyphInstance, Look},
+    names::{Label, LabelPlacement},
+    painter::{GlyphInstance, GroundView},
 };
 
 /// The space between letters, as a fraction of their size.
@@ -37,12 +37,12 @@ pub struct Glyph {
 pub type FindGlyph<'a> = &'a mut dyn FnMut(&str) -> Option<Glyph>;
 
 /// Returns the glyphs of all visible names.
-pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInstance> {
-    let mut taken = Taken::new(look.viewport);
+pub fn layout(names: &[Label], find: FindGlyph<'_>, look: &GroundView) -> Vec<GlyphInstance> {
+    let mut taken = CollisionGrid::new(look.viewport);
     let mut letters = Vec::new();
     for name in names {
         match &name.place {
-            NamePlace::Along(line) => {
+            LabelPlacement::Along(line) => {
                 let line = Polyline::new(line.iter().map(|at| look.screen_from_ground(*at)).collect());
                 // Names that cannot be visible must not fill the atlas with glyphs.
                 if !taken.may_show(&line.points) || line.length() < name.least_px() {
@@ -60,7 +60,7 @@ pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInst
                     write(name, &glyphs, &line, middle - width / 2.0, width, &mut taken, &mut letters);
                 }
             }
-            NamePlace::Across { center, half_m } => {
+            LabelPlacement::Across { center, half_m } => {
                 let [x, y] = look.screen_from_ground(*center);
                 let room = half_m * 2.2 * look.px_per_m;
                 if room < name.least_px() || !taken.may_show(&[[x - room, y], [x + room, y]]) {
@@ -80,22 +80,22 @@ pub fn layout(names: &[Name], find: FindGlyph<'_>, look: &Look) -> Vec<GlyphInst
 }
 
 /// Returns the glyphs of a name, or `None` if the atlas lacks one.
-fn glyphs(name: &Name, find: FindGlyph<'_>) -> Option<Vec<Glyph>> {
-    name.pieces().map(find).collect()
+fn glyphs(name: &Label, find: FindGlyph<'_>) -> Option<Vec<Glyph>> {
+    name.glyph_texts().map(find).collect()
 }
 
-fn width_px(name: &Name, glyphs: &[Glyph]) -> f32 {
+fn width_px(name: &Label, glyphs: &[Glyph]) -> f32 {
     glyphs.iter().map(|glyph| glyph.advance + SPACING).sum::<f32>() * name.size_px
 }
 
 /// Writes a name along a line from `start` pixels on, unless the space is reserved or the line turns too sharply.
 fn write(
-    name: &Name,
+    name: &Label,
     glyphs: &[Glyph],
     line: &Polyline,
     start: f32,
     width: f32,
-    taken: &mut Taken,
+    taken: &mut CollisionGrid,
     letters: &mut Vec<GlyphInstance>,
 ) {
     let (first, last) = (line.at(start), line.at(start + width));
@@ -199,13 +199,13 @@ impl Polyline {
 }
 
 /// The squares of the screen and its margin where glyphs are.
-struct Taken {
+struct CollisionGrid {
     columns: i32,
     rows: i32,
     cells: Vec<bool>,
 }
 
-impl Taken {
+impl CollisionGrid {
     fn new(viewport: [f32; 2]) -> Self {
         let [columns, rows] = viewport.map(|px| ((px + 2.0 * MARGIN_PX) / CELL_PX).ceil() as i32);
         Self { columns, rows, cells: vec![false; (columns * rows) as usize] }
@@ -246,7 +246,8 @@ mod tests {
     use super::*;
     use crate::map::scene::GroundPos;
 
-    const LOOK: Look = Look { center: [0.0, 0.0], px_per_m: 1.0, viewport: [800.0, 600.0], dpr: 1.0 };
+    const LOOK: GroundView =
+        GroundView { center: [0.0, 0.0], px_per_m: 1.0, viewport: [800.0, 600.0], dpr: 1.0 };
 
     /// Finds capitals from A to Z, and Hebrew words.
     fn find(text: &str) -> Option<Glyph> {
@@ -259,8 +260,8 @@ mod tests {
         })
     }
 
-    fn along(text: &str, line: Vec<GroundPos>) -> Name {
-        Name::new(text, NamePlace::Along(line), 12.0, [1.0; 3])
+    fn along(text: &str, line: Vec<GroundPos>) -> Label {
+        Label::new(text, LabelPlacement::Along(line), 12.0, [1.0; 3])
     }
 
     #[test]
@@ -313,7 +314,7 @@ mod tests {
     fn dragging_the_map_moves_names_with_it() {
         let name = [along("KATU", vec![[-200.0, 0.0], [0.0, 30.0], [200.0, 0.0]])];
         let before = layout(&name, &mut find, &LOOK);
-        let after = layout(&name, &mut find, &Look { center: [50.0, 10.0], ..LOOK });
+        let after = layout(&name, &mut find, &GroundView { center: [50.0, 10.0], ..LOOK });
         for (a, b) in before.iter().zip(&after) {
             assert!((a.at[0] - b.at[0] - 50.0).abs() < 0.01 && (a.at[1] - b.at[1] - 10.0).abs() < 0.01);
         }

@@ -1,6 +1,6 @@
 //! The map: the city at night, with moving cars, densities, the followed ride and the draft.
 //!
-//! `camera`, `motion`, `gesture`, `scene`, `names`, `labels`, `cars`, `density` and `overlay` are pure and
+//! `camera`, `motion`, `gesture`, `attack_run`, `names`, `labels`, `cars`, `density` and `overlay` are pure and
 //! tested on the host. [`Painter`](painter::Painter) separates them from WebGL2. `engine` connects all of them,
 //! and only `view` handles signals and events.
 

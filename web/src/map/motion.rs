@@ -10,7 +10,7 @@ const FLIGHT_MS: f64 = 650.0;
 /// The fraction of its speed that a throw loses per millisecond.
 const FRICTION: f64 = 0.0045;
 /// The speed below which a throw ends, in pixels per millisecond.
-const STILL: f64 = 0.02;
+const FLING_STOP_SPEED: f64 = 0.02;
 /// The fraction of the remaining distance that a zoom covers per millisecond.
 const ZOOM_RATE: f64 = 0.014;
 
@@ -30,7 +30,7 @@ pub enum Motion {
         started: Millis,
     },
     /// Inertia after a drag, with decreasing speed.
-    Throw {
+    Fling {
         /// The velocity in pixels per millisecond.
         velocity: (f64, f64),
         /// The time of the last step.
@@ -68,20 +68,20 @@ impl Motion {
             Self::Rest => return false,
             Self::Flight { from, to, started } => {
                 let t = ((now - started) / FLIGHT_MS).clamp(0.0, 1.0);
-                camera.look(between(from, to, ease_in_out(t)));
+                camera.set_view(between(from, to, ease_in_out(t)));
                 if t >= 1.0 {
                     *self = Self::Rest;
                 }
             }
-            Self::Throw { velocity, at } => {
+            Self::Fling { velocity, at } => {
                 let dt = (now - at).max(0.0);
                 let kept = exp(-FRICTION * dt);
                 // The distance is the integral of a speed that decays exponentially.
                 let reach = (1.0 - kept) / FRICTION;
                 camera.pan((velocity.0 * reach, velocity.1 * reach));
                 let velocity = (velocity.0 * kept, velocity.1 * kept);
-                let moving = velocity.0.hypot(velocity.1) > STILL;
-                *self = if moving { Self::Throw { velocity, at: now } } else { Self::Rest };
+                let moving = velocity.0.hypot(velocity.1) > FLING_STOP_SPEED;
+                *self = if moving { Self::Fling { velocity, at: now } } else { Self::Rest };
             }
             Self::Zoom { about, zoom, at } => {
                 let left = (zoom - camera.view().zoom) * exp(-ZOOM_RATE * (now - at).max(0.0));
@@ -97,8 +97,8 @@ impl Motion {
     /// Moves the camera to the end at once, for people who prefer reduced motion.
     pub fn finish(&mut self, camera: &mut Camera) {
         match *self {
-            Self::Rest | Self::Throw { .. } => {}
-            Self::Flight { to, .. } => camera.look(to),
+            Self::Rest | Self::Fling { .. } => {}
+            Self::Flight { to, .. } => camera.set_view(to),
             Self::Zoom { about, zoom, .. } => camera.zoom_about(about, zoom),
         }
         *self = Self::Rest;
@@ -157,7 +157,7 @@ mod tests {
             let mut camera = camera();
             camera.zoom_about((720.0, 450.0), 18.0);
             let held = camera.world_from_screen((0.0, 0.0));
-            let mut motion = Motion::Throw { velocity: (1.0, 0.0), at: 0.0 };
+            let mut motion = Motion::Fling { velocity: (1.0, 0.0), at: 0.0 };
             let mut now = 0.0;
             while motion.advance(&mut camera, now) {
                 now += step;

@@ -12,38 +12,39 @@ use super::{
 use crate::{
     browser,
     model::{Area, AreaKind, CityMap, Street, StreetClass},
-    order::sort_by_rank,
+    sort::sort_by_rank,
 };
 
 /// A name and its place.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Name {
+pub struct Label {
     /// The text in capitals.
     pub text: String,
     /// `true` if letters join, stack or run from right to left. Only the browser can lay out such text, so the
     /// whole name is drawn as one glyph.
-    pub is_one: bool,
+    pub is_single_glyph: bool,
     /// The place.
-    pub place: NamePlace,
+    pub place: LabelPlacement,
     /// The size of the letters in pixels.
     pub size_px: f32,
     /// The colour.
     pub color: Rgb,
 }
 
-impl Name {
+impl Label {
     /// Returns a name. The text is converted to capitals.
-    pub fn new(name: &str, place: NamePlace, size_px: f32, color: Rgb) -> Self {
-        let text = browser::capitals(name);
-        Self { is_one: !text.chars().all(stands_alone), text, place, size_px, color }
+    pub fn new(name: &str, place: LabelPlacement, size_px: f32, color: Rgb) -> Self {
+        let text = browser::uppercase(name);
+        Self { is_single_glyph: !text.chars().all(is_context_free), text, place, size_px, color }
     }
 
     /// Returns the parts that are drawn as one glyph each: the letters, or the whole text.
-    pub fn pieces(&self) -> impl Iterator<Item = &str> {
+    pub fn glyph_texts(&self) -> impl Iterator<Item = &str> {
         let mut rest = self.text.as_str();
         iter::from_fn(move || {
             let first = rest.chars().next()?;
-            let (piece, after) = rest.split_at(if self.is_one { rest.len() } else { first.len_utf8() });
+            let (piece, after) =
+                rest.split_at(if self.is_single_glyph { rest.len() } else { first.len_utf8() });
             rest = after;
             Some(piece)
         })
@@ -59,7 +60,7 @@ impl Name {
 /// Returns `true` if a letter looks the same beside any other letter and is written from left to right.
 /// This is so for Latin, Greek, Cyrillic, Armenian, Georgian, Chinese, Japanese and Korean letters. Other
 /// letters, combining marks and control characters are excluded. The ranges are blocks of the Unicode Standard.
-fn stands_alone(letter: char) -> bool {
+fn is_context_free(letter: char) -> bool {
     matches!(letter,
         ' '..='~' | '\u{a0}'..='\u{ac}' | '\u{ae}'..='\u{2ff}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{58f}'
         | '\u{10a0}'..='\u{10ff}' | '\u{1e00}'..='\u{1fff}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}'
@@ -70,7 +71,7 @@ fn stands_alone(letter: char) -> bool {
 
 /// The place of a name.
 #[derive(Clone, PartialEq, Debug)]
-pub enum NamePlace {
+pub enum LabelPlacement {
     /// Along a street.
     Along(Vec<GroundPos>),
     /// Horizontally, in the middle of an area.
@@ -83,12 +84,12 @@ pub enum NamePlace {
 }
 
 /// Returns all names of a city, the most important first.
-pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
+pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Label> {
     let mut by_name: FxHashMap<&str, Vec<&Street>> = FxHashMap::default();
     for street in map.streets.iter().filter(|s| !s.name.is_empty()) {
         by_name.entry(&street.name).or_default().push(street);
     }
-    let mut names: Vec<(f32, Name)> = Vec::new();
+    let mut names: Vec<(f32, Label)> = Vec::new();
     for (name, streets) in by_name {
         let class = streets.iter().map(|s| s.class).min().unwrap_or(StreetClass::Footway);
         for line in join_lines(streets.iter().map(|s| s.line.clone()).collect()) {
@@ -102,7 +103,7 @@ pub fn names_of(map: &CityMap, ground: &Ground) -> Vec<Name> {
     names.into_iter().map(|(_, name)| name).collect()
 }
 
-fn street_name(name: &str, class: StreetClass, line: Vec<GroundPos>) -> Name {
+fn street_name(name: &str, class: StreetClass, line: Vec<GroundPos>) -> Label {
     let (size_px, light) = match class {
         StreetClass::Motorway | StreetClass::Primary => (11.5, 1.0),
         StreetClass::Secondary => (11.0, 0.95),
@@ -111,10 +112,10 @@ fn street_name(name: &str, class: StreetClass, line: Vec<GroundPos>) -> Name {
         StreetClass::Service | StreetClass::Footway => (9.0, 0.62),
     };
     let color = palette::STREET_NAME.map(|c| c * light);
-    Name::new(name, NamePlace::Along(line), size_px, color)
+    Label::new(name, LabelPlacement::Along(line), size_px, color)
 }
 
-fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
+fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Label)> {
     let color = match area.kind {
         AreaKind::Park => palette::PARK_NAME,
         AreaKind::Water => palette::WATER_NAME,
@@ -130,13 +131,13 @@ fn area_name(area: &Area, ground: &Ground) -> Option<(f32, Name)> {
         (values.clone().fold(f32::MAX, f32::min), values.fold(f32::MIN, f32::max))
     };
     let ((west, east), (north, south)) = (over(0), over(1));
-    let place = NamePlace::Across {
+    let place = LabelPlacement::Across {
         center: [(west + east) / 2.0, (north + south) / 2.0],
         half_m: (east - west) / 2.0,
     };
     // Large parks rank before side streets, and small parks after them.
     let rank = 4.0 - ((east - west) * (south - north)).sqrt() / 100.0;
-    Some((rank, Name::new(&area.name, place, 10.0, color)))
+    Some((rank, Label::new(&area.name, place, 10.0, color)))
 }
 
 /// Returns the length of a line in metres.
@@ -162,7 +163,7 @@ fn touches(line: &[LatLng], piece: &[LatLng]) -> bool {
     ends(line).iter().any(|end| ends(piece).contains(end))
 }
 
-/// Appends `piece` to `line`. One end of `piece` must be an end of `line`.
+/// Appends `piece` to `proxied_client`. One end of `piece` must be an end of `proxied_client`.
 fn join(line: &mut Vec<LatLng>, mut piece: Vec<LatLng>) {
     if line.first() == piece.first() || line.first() == piece.last() {
         line.reverse();
@@ -206,8 +207,8 @@ mod tests {
     #[test]
     fn letters_that_join_stack_or_run_to_the_left_are_drawn_as_one() {
         let pieces = |name: &str| {
-            let place = NamePlace::Along(vec![]);
-            Name::new(name, place, 10.0, palette::LAND).pieces().count()
+            let place = LabelPlacement::Along(vec![]);
+            Label::new(name, place, 10.0, palette::LAND).glyph_texts().count()
         };
         for (name, letters) in
             [("Mäkikatu", 8), ("ул. Тверская", 12), ("Đường", 5), ("京都市", 3), ("강남대로", 4)]

@@ -97,7 +97,7 @@ impl OverlayShapes {
     }
 
     /// Returns `true` if any shape is animated.
-    pub fn is_alive(&self) -> bool {
+    pub fn is_animated(&self) -> bool {
         !(self.route.is_empty() && self.way_to_car.is_empty() && self.pins.is_empty())
     }
 }
@@ -119,8 +119,8 @@ mod tests {
         let earth = rides_proto::geo::length_m(&line);
         assert_eq!(shapes.route.len(), 2);
         assert!((f64::from(shapes.route_m) - earth).abs() < earth * 0.005, "{} {earth}", shapes.route_m);
-        assert!(shapes.is_alive());
-        assert!(!OverlayShapes::default().is_alive());
+        assert!(shapes.is_animated());
+        assert!(!OverlayShapes::default().is_animated());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     cars::CarInstances,
     density::Density,
     overlay::OverlayShapes,
-    scene::{Batch, GroundPos},
+    scene::{GroundPos, SceneBatch},
 };
 
 /// A glyph of a name or a number.
@@ -28,7 +28,7 @@ pub struct GlyphInstance {
 
 /// The view of the ground.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Look {
+pub struct GroundView {
     /// The point in the middle of the screen.
     pub center: GroundPos,
     /// The scale in pixels per metre.
@@ -39,7 +39,7 @@ pub struct Look {
     pub dpr: f32,
 }
 
-impl Look {
+impl GroundView {
     /// Returns the position on the screen in pixels from the top left corner.
     pub fn screen_from_ground(&self, at: GroundPos) -> [f32; 2] {
         [0, 1].map(|axis| (at[axis] - self.center[axis]) * self.px_per_m + self.viewport[axis] / 2.0)
@@ -48,9 +48,9 @@ impl Look {
 
 /// The parameters of a frame.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Frame {
+pub struct FrameParams {
     /// The view of the ground.
-    pub look: Look,
+    pub look: GroundView,
     /// Seconds since [`CarInstances::base`].
     pub cars_now: f32,
     /// The time in seconds for pulsing and flowing animations. It is constant for people who prefer reduced motion.
@@ -65,7 +65,7 @@ pub trait Painter {
     /// are removed.
     fn start(&mut self, extent: (GroundPos, GroundPos));
     /// Adds a batch of the city.
-    fn add(&mut self, batch: &Batch);
+    fn add(&mut self, batch: &SceneBatch);
     /// Sets the atlas of glyphs.
     fn set_atlas(&mut self, letters: &HtmlCanvasElement);
     /// Replaces the names on the screen.
@@ -79,7 +79,7 @@ pub trait Painter {
     /// Replaces the shapes of the ride.
     fn set_overlay(&mut self, shapes: &OverlayShapes);
     /// Paints a frame.
-    fn paint(&mut self, frame: &Frame);
+    fn paint(&mut self, frame: &FrameParams);
     /// Returns the error of the newest frame, if it could not be painted.
     fn failure(&self) -> Option<String>;
     /// Returns the largest side of a canvas, in device pixels.

@@ -16,7 +16,7 @@ use rides_proto::{
 use super::camera::WorldPos;
 use crate::{
     model::{Area, AreaKind, CityMap, Rail, RailKind, Street, StreetClass},
-    order::sort_by_rank,
+    sort::sort_by_rank,
 };
 
 /// The equatorial radius of WGS 84 in metres, which Web Mercator uses.
@@ -82,7 +82,7 @@ pub struct Segment {
 /// A vertex of a wall or a roof.
 #[derive(Clone, Copy, PartialEq, Debug, Pod, Zeroable)]
 #[repr(C)]
-pub struct Corner {
+pub struct BuildingVertex {
     /// The position on the ground.
     pub at: GroundPos,
     /// The height above the ground, in metres.
@@ -112,7 +112,7 @@ impl<V> Default for Mesh<V> {
 
 /// A part of the city, ready to be uploaded to the GPU.
 #[derive(Default, Debug)]
-pub struct Batch {
+pub struct SceneBatch {
     /// Parks, flat on the ground.
     pub parks: Mesh<GroundPos>,
     /// Water, flat on the ground. It is painted over parks, which may contain ponds.
@@ -126,7 +126,7 @@ pub struct Batch {
     /// Rails.
     pub rails: Vec<Segment>,
     /// Walls and roofs.
-    pub buildings: Mesh<Corner>,
+    pub buildings: Mesh<BuildingVertex>,
     /// The edges of roofs.
     pub roof_edges: Vec<Segment>,
 }
@@ -171,8 +171,8 @@ impl SceneBuilder {
 
     /// Converts features that the map has gained since the last call, with about `budget` points at most.
     /// Returns `None` if there are none.
-    pub fn advance(&mut self, map: &CityMap, budget: usize) -> Option<Batch> {
-        let mut batch = Batch::default();
+    pub fn advance(&mut self, map: &CityMap, budget: usize) -> Option<SceneBatch> {
+        let mut batch = SceneBatch::default();
         let mut left = budget;
         // Streets come first, because the cars drive on them.
         let streets = take(&map.streets, &mut self.streets, &mut left, |s| s.line.len());
@@ -195,11 +195,11 @@ impl SceneBuilder {
         Some(batch)
     }
 
-    fn add_street(&self, batch: &mut Batch, street: &Street) {
+    fn add_street(&self, batch: &mut SceneBatch, street: &Street) {
         self.add_line(&mut batch.streets, &street.line, street_style(street.class));
     }
 
-    fn add_rail(&self, batch: &mut Batch, rail: &Rail) {
+    fn add_rail(&self, batch: &mut SceneBatch, rail: &Rail) {
         self.add_line(&mut batch.rails, &rail.line, rail_style(rail.kind));
     }
 
@@ -208,7 +208,7 @@ impl SceneBuilder {
         segments.extend(line_segments(&points, 0.0, style));
     }
 
-    fn add_area(&mut self, batch: &mut Batch, area: &Area) {
+    fn add_area(&mut self, batch: &mut SceneBatch, area: &Area) {
         let rings: Vec<Vec<GroundPos>> = area
             .rings
             .iter()
@@ -229,7 +229,7 @@ impl SceneBuilder {
         }
     }
 
-    fn add_shore(&self, batch: &mut Batch, rings: &[Vec<GroundPos>]) {
+    fn add_shore(&self, batch: &mut SceneBatch, rings: &[Vec<GroundPos>]) {
         let on_edge = |at: GroundPos, axis: usize| {
             (at[axis] - self.min[axis]).abs() < CUT_M || (at[axis] - self.max[axis]).abs() < CUT_M
         };
@@ -239,14 +239,14 @@ impl SceneBuilder {
         }
     }
 
-    fn add_building(&mut self, batch: &mut Batch, rings: &[Vec<GroundPos>], height_m: u32) {
+    fn add_building(&mut self, batch: &mut SceneBatch, rings: &[Vec<GroundPos>], height_m: u32) {
         let height = match height_m {
             0 => USUAL_HEIGHT_M,
             known => (known as f32).min(MAX_HEIGHT_M),
         };
         let [x, y] = rings[0][0];
         let seed = noise(x, y);
-        let roof = |at| Corner { at, height, light: 1.0, along: -1.0, seed };
+        let roof = |at| BuildingVertex { at, height, light: 1.0, along: -1.0, seed };
         fill(&mut self.earcut, rings, &mut batch.buildings, roof);
         for ring in rings {
             for wall in ring_segments(ring, height) {
@@ -340,12 +340,12 @@ fn fill<V>(
 /// Adds a wall as two triangles from the ground to the roof.
 /// The light comes from the north-west, and a wall is lit by its angle. Rings may have either orientation, so
 /// both sides of a wall count as lit.
-fn add_wall(mesh: &mut Mesh<Corner>, wall: &Segment, seed: f32) {
+fn add_wall(mesh: &mut Mesh<BuildingVertex>, wall: &Segment, seed: f32) {
     let size = length(wall).max(1e-3);
     let (dx, dy) = ((wall.to[0] - wall.from[0]) / size, (wall.to[1] - wall.from[1]) / size);
     let light = 0.4 + 0.6 * (dx * 0.8 - dy * 0.6).abs();
     let base = mesh.vertices.len() as u32;
-    let corner = |at, height, along| Corner { at, height, light, along, seed };
+    let corner = |at, height, along| BuildingVertex { at, height, light, along, seed };
     mesh.vertices.extend([
         corner(wall.from, 0.0, wall.along),
         corner(wall.to, 0.0, wall.along + size),

@@ -15,15 +15,15 @@ use web_sys::{HtmlCanvasElement, HtmlElement};
 
 use super::{
     camera::{Padding, ScreenPos},
-    engine::{Engine, Hand},
+    engine::{Engine, MapInput},
     gesture::{Pointer, wheel_levels},
     overlay::{Move, Overlay},
     webgl::WebGlPainter,
 };
 use crate::{
     browser::{self, FrameLoop},
-    erased::effect,
     store::{Command, Commands, Store},
+    type_erased::effect,
 };
 
 /// The maximum number of device pixels per CSS pixel. More are not visible and cost time.
@@ -44,13 +44,13 @@ const POINTER_EVENTS: [&str; 9] = [
 
 type Shared = Rc<RefCell<Engine<WebGlPainter>>>;
 
-/// The map, as large as its parent. It sends `Command::Look` at the start, when the camera stops, and when it
+/// The map, as large as its parent. It sends `Command::WatchArea` at the start, when the camera stops, and when it
 /// leaves the watched area.
 #[component]
 pub fn MapView(
     /// The city and the cars.
     store: Store,
-    /// The receiver of `Command::Look`.
+    /// The receiver of `Command::WatchArea`.
     commands: Commands,
     /// The shapes of a ride on the map.
     overlay: Memo<Overlay>,
@@ -96,13 +96,13 @@ pub fn MapView(
     effect(move || {
         let look = store.city.with(|city| engine.get_value().borrow_mut().set_map(city.as_ref()?));
         if let Some(bounds) = look {
-            commands.send(Command::Look(bounds));
+            commands.send(Command::WatchArea(bounds));
         }
     });
     effect(move || engine.get_value().borrow_mut().set_overlay(overlay.get()));
     effect(move || {
         if let Some(to) = move_to.get() {
-            engine.get_value().borrow_mut().go(to, browser::now());
+            engine.get_value().borrow_mut().move_camera(to, browser::now());
         }
     });
 
@@ -158,8 +158,8 @@ pub fn MapView(
                 shown = true;
                 browser::mark("first-frame");
             }
-            if let Some(bounds) = outcome.look {
-                commands.send(Command::Look(bounds));
+            if let Some(bounds) = outcome.watch_area {
+                commands.send(Command::WatchArea(bounds));
             }
             if let Some(at) = outcome.picked {
                 on_pick.run(at);
@@ -169,9 +169,9 @@ pub fn MapView(
     });
     on_cleanup(move || running.set_value(None));
 
-    let act = move |hand: Hand| {
+    let act = move |hand: MapInput| {
         let shared = engine.get_value();
-        let picked = shared.borrow_mut().hand(hand, browser::now());
+        let picked = shared.borrow_mut().handle_input(hand, browser::now());
         let held = shared.borrow().is_dragging();
         if dragging.get_untracked() != held {
             dragging.set(held);
@@ -194,19 +194,19 @@ pub fn MapView(
                     // Events made by tests have a pointer id that cannot be captured. Capture is not needed there.
                     let _ = frame.set_pointer_capture(id);
                 }
-                Hand::Down(pointer())
+                MapInput::Down(pointer())
             }
             "pointerdown" => return,
             // A button that is up was released where the page received no event.
-            "pointermove" if event.buttons() & 1 == 1 => Hand::Moved(pointer()),
-            "pointerup" => Hand::Up(pointer()),
-            "pointermove" | "pointercancel" | "lostpointercapture" => Hand::Cancelled(Some(id)),
-            "contextmenu" | "blur" => Hand::Cancelled(None),
+            "pointermove" if event.buttons() & 1 == 1 => MapInput::Moved(pointer()),
+            "pointerup" => MapInput::Up(pointer()),
+            "pointermove" | "pointercancel" | "lostpointercapture" => MapInput::Cancelled(Some(id)),
+            "contextmenu" | "blur" => MapInput::Cancelled(None),
             gesture => {
                 event.prevent_default();
                 let scale = js_sys::Reflect::get(&event, &"scale".into()).ok();
                 let scale = scale.filter(|_| gesture == "gesturechange").and_then(|scale| scale.as_f64());
-                Hand::Gesture(position(frame.get_untracked().as_deref(), &event), scale)
+                MapInput::Gesture(position(frame.get_untracked().as_deref(), &event), scale)
             }
         });
     };
@@ -221,10 +221,10 @@ pub fn MapView(
         // Browsers report a trackpad pinch as a wheel event with the control key.
         let is_pinch = event.ctrl_key();
         let levels = wheel_levels(event.delta_y(), event.delta_mode(), is_pinch);
-        act(if is_pinch { Hand::TrackpadPinch(at, levels) } else { Hand::Wheel(at, levels) });
+        act(if is_pinch { MapInput::TrackpadPinch(at, levels) } else { MapInput::Wheel(at, levels) });
     };
     let key = move |event: KeyboardEvent| {
-        if let Some(hand) = hand_of_key(&event) {
+        if let Some(hand) = input_of_key(&event) {
             event.prevent_default();
             act(hand);
         }
@@ -278,19 +278,19 @@ fn position(frame: Option<&HtmlElement>, event: &web_sys::MouseEvent) -> ScreenP
     (f64::from(event.client_x()) - left, f64::from(event.client_y()) - top)
 }
 
-fn hand_of_key(event: &KeyboardEvent) -> Option<Hand> {
+fn input_of_key(event: &KeyboardEvent) -> Option<MapInput> {
     if event.ctrl_key() || event.meta_key() || event.alt_key() {
         return None;
     }
     Some(match event.key().as_str() {
-        "ArrowLeft" => Hand::Arrow(-1.0, 0.0),
-        "ArrowRight" => Hand::Arrow(1.0, 0.0),
-        "ArrowUp" => Hand::Arrow(0.0, -1.0),
-        "ArrowDown" => Hand::Arrow(0.0, 1.0),
-        "+" | "=" => Hand::Key(1.0),
-        "-" | "_" => Hand::Key(-1.0),
-        "0" | "Home" => Hand::Whole,
-        "Enter" => Hand::Enter,
+        "ArrowLeft" => MapInput::Arrow(-1.0, 0.0),
+        "ArrowRight" => MapInput::Arrow(1.0, 0.0),
+        "ArrowUp" => MapInput::Arrow(0.0, -1.0),
+        "ArrowDown" => MapInput::Arrow(0.0, 1.0),
+        "+" | "=" => MapInput::Key(1.0),
+        "-" | "_" => MapInput::Key(-1.0),
+        "0" | "Home" => MapInput::Whole,
+        "Enter" => MapInput::Enter,
         _ => return None,
     })
 }

@@ -12,11 +12,11 @@ use super::{
     city_layer::{CityLayer, letters},
     density::Density,
     density_layer::DensityLayer,
-    gl::{Canvas, Geometry, GlError, Program, is_software, max_side, shader},
+    gl::{Geometry, GlError, Program, RenderTarget, is_software, max_side, shader},
     overlay::OverlayShapes,
-    painter::{Frame, GlyphInstance, Look, Painter},
+    painter::{FrameParams, GlyphInstance, GroundView, Painter},
     palette,
-    scene::{Batch, GroundPos},
+    scene::{GroundPos, SceneBatch},
 };
 
 /// The number of samples of antialiasing.
@@ -27,18 +27,18 @@ const ROUTE_HALF_PX: f32 = 2.6;
 const ROUTE_GLOW_PX: f32 = 16.0;
 
 /// The offscreen canvas of the city.
-struct Picture {
-    canvas: Canvas,
+struct CityCache {
+    canvas: RenderTarget,
     samples: i32,
     /// The look with which the city was painted; `None` if the city has changed since.
-    look: Option<Look>,
+    look: Option<GroundView>,
 }
 
 /// A painter for an HTML canvas.
 pub struct WebGlPainter {
     gl: Gl,
     city: CityLayer,
-    picture: Option<Picture>,
+    picture: Option<CityCache>,
     is_software: bool,
     max_side: f64,
     failure: Option<String>,
@@ -98,11 +98,11 @@ impl WebGlPainter {
 
     /// Paints the city into the offscreen canvas, unless the canvas is up to date.
     /// Antialiasing costs four times the work. Without a GPU it is off while the camera moves.
-    fn picture_city(&mut self, frame: &Frame, size: (i32, i32)) -> Result<(), GlError> {
+    fn picture_city(&mut self, frame: &FrameParams, size: (i32, i32)) -> Result<(), GlError> {
         let samples = if self.is_software && frame.moving { 0 } else { SAMPLES };
         let mut picture = match self.picture.take() {
             Some(picture) if picture.canvas.size() == size && picture.samples == samples => picture,
-            _ => Picture { canvas: Canvas::new(&self.gl, size, samples)?, samples, look: None },
+            _ => CityCache { canvas: RenderTarget::new(&self.gl, size, samples)?, samples, look: None },
         };
         if picture.look != Some(frame.look) {
             picture.canvas.begin();
@@ -121,10 +121,10 @@ impl WebGlPainter {
         }
     }
 
-    fn paint_ways(&self, frame: &Frame) {
+    fn paint_ways(&self, frame: &FrameParams) {
         self.gl.blend_equation(Gl::MAX);
         self.lines.bind();
-        set_look(&self.lines, &frame.look);
+        set_ground_view(&self.lines, &frame.look);
         self.lines.set("u_pad", &[ROUTE_GLOW_PX]).set("u_phase", &[frame.phase]);
         let stroke = |[r, g, b]: palette::Rgb, half: f32| [[r, g, b, half]];
         self.lines
@@ -141,12 +141,12 @@ impl WebGlPainter {
         self.gl.blend_equation(Gl::FUNC_ADD);
     }
 
-    fn paint_cars(&self, frame: &Frame) {
+    fn paint_cars(&self, frame: &FrameParams) {
         // The lights of many cars would add up to white, so with more cars each light is smaller and dimmer.
         let crowd = 500.0 / self.cars.len().max(500) as f32;
         let shrink = pow(f64::from(crowd), 0.15) as f32;
         self.car.bind();
-        set_look(&self.car, &frame.look);
+        set_ground_view(&self.car, &frame.look);
         self.car
             .set("u_now", &[frame.cars_now])
             .set("u_phase", &[frame.phase])
@@ -155,9 +155,9 @@ impl WebGlPainter {
         self.cars.draw();
     }
 
-    fn paint_pins(&self, frame: &Frame) {
+    fn paint_pins(&self, frame: &FrameParams) {
         self.pin.bind();
-        set_look(&self.pin, &frame.look);
+        set_ground_view(&self.pin, &frame.look);
         self.pin.set("u_phase", &[frame.phase]);
         self.pins.draw();
     }
@@ -169,7 +169,7 @@ impl Painter for WebGlPainter {
         self.forget_picture();
     }
 
-    fn add(&mut self, batch: &Batch) {
+    fn add(&mut self, batch: &SceneBatch) {
         self.city.add(batch);
         self.forget_picture();
     }
@@ -202,7 +202,7 @@ impl Painter for WebGlPainter {
         self.route_m = shapes.route_m;
     }
 
-    fn paint(&mut self, frame: &Frame) {
+    fn paint(&mut self, frame: &FrameParams) {
         let size = frame.look.viewport.map(|px| (px * frame.look.dpr).round().max(1.0) as i32);
         self.gl.viewport(0, 0, size[0], size[1]);
         self.failure = self.picture_city(frame, (size[0], size[1])).err().map(|error| error.to_string());
@@ -230,7 +230,7 @@ impl Painter for WebGlPainter {
 }
 
 /// Sets the uniforms of `view.glsl`.
-pub(super) fn set_look(program: &Program, look: &Look) {
+pub(super) fn set_ground_view(program: &Program, look: &GroundView) {
     let [w, h] = look.viewport;
     program
         .set("u_center", &look.center)

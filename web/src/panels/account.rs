@@ -3,22 +3,21 @@
 use leptos::{ev::SubmitEvent, prelude::*};
 
 use crate::{
-    browser,
-    erased::press,
-    format,
+    browser, format,
     model::{Failure, Identity, Role},
     store::Command,
+    type_erased::on_click,
 };
 
 use super::{
+    failure_view::failure_view,
     icons::Person,
-    trouble::trouble,
     ui::{Ui, failed, yes_no},
 };
 
 /// The texts for an identity.
 #[derive(Clone, PartialEq, Debug)]
-struct Words {
+struct IdentityText {
     /// The value of `data-state`.
     state: &'static str,
     /// The text on the button.
@@ -29,10 +28,10 @@ struct Words {
     leave: Option<&'static str>,
 }
 
-impl Words {
+impl IdentityText {
     fn of(identity: &Identity) -> Self {
         match identity {
-            Identity::Nobody => Self::new("nobody", "Sign in", "The server has not asked.", None),
+            Identity::Anonymous => Self::new("nobody", "Sign in", "The server has not asked.", None),
             Identity::SignedIn { role, subject } => {
                 let (state, name, about) = match role {
                     Some(Role::Driver) => {
@@ -80,7 +79,7 @@ pub(super) fn Account(ui: Ui) -> impl IntoView {
 }
 
 fn button(identity: &Identity) -> impl IntoView + use<> {
-    let Words { state, name, .. } = Words::of(identity);
+    let IdentityText { state, name, .. } = IdentityText::of(identity);
     view! {
         <button class="account glass" data-testid="account" data-state=state popovertarget="who">
             <Person />
@@ -100,16 +99,16 @@ fn field(failure: Option<&Failure>) -> impl IntoView + use<> {
             aria-invalid=yes_no(failure.is_some())
             aria-describedby="token-error"
         />
-        <div id="token-error">{failure.map(trouble)}</div>
+        <div id="token-error">{failure.map(failure_view)}</div>
         <button class="button primary wide" data-testid="sign-in">"Sign in"</button>
     }
 }
 
 fn about(ui: Ui, identity: &Identity) -> impl IntoView + use<> {
-    let Words { about, leave, .. } = Words::of(identity);
+    let IdentityText { about, leave, .. } = IdentityText::of(identity);
     let leave = leave.map(|leave| {
         view! {
-            <button class="link" data-testid="sign-out" on:click=press(move || ui.commands.send(Command::SignOut))>
+            <button class="link" data-testid="sign-out" on:click=on_click(move || ui.commands.send(Command::SignOut))>
                 {leave}
             </button>
         }
@@ -127,11 +126,11 @@ mod tests {
     #[test]
     fn everyone_has_a_name_and_a_way_out() {
         let told = |identity: &Identity| {
-            let Words { state, name, leave, .. } = Words::of(identity);
+            let IdentityText { state, name, leave, .. } = IdentityText::of(identity);
             (state, name, leave.is_some())
         };
         let as_role = |role, subject: &str| Identity::SignedIn { role, subject: subject.to_owned() };
-        assert_eq!(told(&Identity::Nobody), ("nobody", "Sign in".into(), false));
+        assert_eq!(told(&Identity::Anonymous), ("nobody", "Sign in".into(), false));
         assert_eq!(told(&as_role(None, "")), ("guest", "Guest".into(), true));
         assert_eq!(told(&as_role(Some(Role::Rider), "ada")), ("rider", "Rider ada".into(), true));
         assert_eq!(told(&as_role(Some(Role::Driver), "aino")), ("driver", "Driver aino".into(), true));
@@ -140,7 +139,7 @@ mod tests {
             ("dispatcher", "Dispatcher eve".into(), true)
         );
         let over = Failure { reason: "SESSION_OVER".into(), code: 16, ..Failure::default() };
-        let words = Words::of(&Identity::Refused(over));
+        let words = IdentityText::of(&Identity::Refused(over));
         assert_eq!((words.state, words.about.as_str()), ("refused", "The session is over."));
     }
 }

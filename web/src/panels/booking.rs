@@ -3,19 +3,19 @@
 use leptos::prelude::*;
 
 use crate::{
-    erased::press,
     format,
-    model::{Quote, Remote, RideType},
+    model::{Quote, RemoteData, RideType},
+    type_erased::on_click,
 };
 
 use super::{
-    draft::{Draft, End},
+    draft::{Draft, PlaceRole},
+    failure_view::failure_view,
     icons::Swap,
     place_field::{PlaceField, Typing},
     quote::QuoteCard,
-    trouble::trouble,
+    state_text,
     ui::{Ui, yes_no},
-    words,
 };
 
 #[component]
@@ -32,13 +32,13 @@ pub(super) fn Booking(ui: Ui) -> impl IntoView {
         <section class="card booking" aria-labelledby="booking-title">
             <h2 id="booking-title">"Book a ride"</h2>
             <div class="fields">
-                <PlaceField ui=ui end=End::Pickup typing=from />
-                <PlaceField ui=ui end=End::Dropoff typing=to />
+                <PlaceField ui=ui end=PlaceRole::Pickup typing=from />
+                <PlaceField ui=ui end=PlaceRole::Dropoff typing=to />
                 <button
                     class="icon-button swap"
                     aria-label="Swap pickup and drop-off"
                     disabled=is_empty
-                    on:click=press(swap)
+                    on:click=on_click(swap)
                 >
                     <Swap />
                 </button>
@@ -62,7 +62,7 @@ fn kind_option(ui: Ui, kind: RideType, about: &'static str) -> impl IntoView {
                 prop:checked=move || ui.draft.with(|draft| draft.kind == kind)
                 on:change=move |_| ui.change_draft(|draft| draft.kind = kind)
             />
-            <span class="kind-name">{words::kind(kind)}</span>
+            <span class="kind-name">{state_text::kind(kind)}</span>
             <span class="kind-about">{about}</span>
         </label>
     }
@@ -84,20 +84,20 @@ enum Button {
 }
 
 impl Button {
-    fn of(quote: &Remote<Quote>, action: &Remote<()>, wait_s: Option<u32>) -> Self {
+    fn of(quote: &RemoteData<Quote>, action: &RemoteData<()>, wait_s: Option<u32>) -> Self {
         match (action, wait_s, quote) {
-            (Remote::Loading, ..) => Self::Busy("Booking…"),
-            (Remote::Retrying, ..) => Self::Busy(words::RETRYING),
+            (RemoteData::Loading, ..) => Self::Busy("Booking…"),
+            (RemoteData::Retrying, ..) => Self::Busy(state_text::RETRYING),
             (_, Some(seconds), _) => Self::Wait(seconds),
-            (_, _, Remote::Ready(quote)) => Self::Book(format::money(&quote.fare)),
-            (_, _, Remote::Failed(failure)) if failure.field.is_empty() => Self::Again,
+            (_, _, RemoteData::Ready(quote)) => Self::Book(format::money(&quote.fare)),
+            (_, _, RemoteData::Failed(failure)) if failure.field.is_empty() => Self::Again,
             _ => Self::NotYet,
         }
     }
 }
 
 fn book(ui: Ui) -> impl IntoView {
-    let wait_s = ui.wait_s.get();
+    let wait_s = ui.retry_in_s.get();
     let button =
         ui.store.quote.with(|quote| ui.store.action.with(|action| Button::of(quote, action, wait_s)));
     let is_busy = matches!(button, Button::Busy(_));
@@ -105,7 +105,7 @@ fn book(ui: Ui) -> impl IntoView {
     let words = match button {
         Button::NotYet => "Book".to_owned(),
         Button::Book(fare) => format!("Book for {fare}"),
-        Button::Wait(seconds) => words::again_in(seconds),
+        Button::Wait(seconds) => state_text::again_in(seconds),
         Button::Again => "Try again".to_owned(),
         Button::Busy(words) => words.to_owned(),
     };
@@ -116,7 +116,7 @@ fn book(ui: Ui) -> impl IntoView {
             // `disabled` would take the focus away from the pressed button.
             aria-disabled=yes_no(!is_ready)
             aria-busy=yes_no(is_busy)
-            on:click=press(move || {
+            on:click=on_click(move || {
                 if is_ready {
                     ui.book_or_quote();
                 }
@@ -124,7 +124,7 @@ fn book(ui: Ui) -> impl IntoView {
         >
             {words}
         </button>
-        {ui.failure_elsewhere().as_ref().map(trouble)}
+        {ui.failure_elsewhere().as_ref().map(failure_view)}
     }
 }
 
@@ -135,10 +135,10 @@ mod tests {
     use super::*;
     use crate::model::{Failure, Money, Place};
 
-    fn quote() -> Remote<Quote> {
+    fn quote() -> RemoteData<Quote> {
         let at = LatLng::new(60.17, 24.94).expect("on Earth");
         let place = Place { name: String::new(), at };
-        Remote::Ready(Quote {
+        RemoteData::Ready(Quote {
             fare: Money { currency: "EUR".into(), minor_units: 1240 },
             pickup_eta_s: None,
             trip_s: 60,
@@ -151,17 +151,17 @@ mod tests {
 
     #[test]
     fn only_a_quote_can_be_booked() {
-        assert_eq!(Button::of(&Remote::Idle, &Remote::Idle, None), Button::NotYet);
-        assert_eq!(Button::of(&Remote::Loading, &Remote::Ready(()), None), Button::NotYet);
-        assert_eq!(Button::of(&quote(), &Remote::Idle, None), Button::Book("€12.40".into()));
+        assert_eq!(Button::of(&RemoteData::Idle, &RemoteData::Idle, None), Button::NotYet);
+        assert_eq!(Button::of(&RemoteData::Loading, &RemoteData::Ready(()), None), Button::NotYet);
+        assert_eq!(Button::of(&quote(), &RemoteData::Idle, None), Button::Book("€12.40".into()));
     }
 
     #[test]
     fn a_booking_that_runs_cannot_be_started_again_and_one_that_failed_can() {
-        assert_eq!(Button::of(&quote(), &Remote::Loading, None), Button::Busy("Booking…"));
-        assert_eq!(Button::of(&quote(), &Remote::Retrying, None), Button::Busy(words::RETRYING));
+        assert_eq!(Button::of(&quote(), &RemoteData::Loading, None), Button::Busy("Booking…"));
+        assert_eq!(Button::of(&quote(), &RemoteData::Retrying, None), Button::Busy(state_text::RETRYING));
         let failure = Failure { code: 14, ..Failure::default() };
-        let failed = Remote::Failed(failure);
+        let failed = RemoteData::Failed(failure);
         assert_eq!(
             Button::of(&quote(), &failed, Some(3)),
             Button::Wait(3),
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_quote_that_failed_can_be_asked_for_again_unless_a_field_is_wrong() {
-        let failed = |field: &str| Remote::Failed(Failure { field: field.into(), ..Failure::default() });
-        assert_eq!(Button::of(&failed(""), &Remote::Idle, None), Button::Again);
-        assert_eq!(Button::of(&failed("pickup"), &Remote::Idle, None), Button::NotYet);
+        let failed = |field: &str| RemoteData::Failed(Failure { field: field.into(), ..Failure::default() });
+        assert_eq!(Button::of(&failed(""), &RemoteData::Idle, None), Button::Again);
+        assert_eq!(Button::of(&failed("pickup"), &RemoteData::Idle, None), Button::NotYet);
     }
 }

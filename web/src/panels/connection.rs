@@ -4,11 +4,10 @@ use grpc_web_fetch::DEADLINE;
 use leptos::prelude::*;
 
 use crate::{
-    browser,
-    erased::press,
-    format,
+    browser, format,
     model::{Connection, Link, Millis},
     store::Command,
+    type_erased::on_click,
 };
 
 use super::ui::Ui;
@@ -31,7 +30,7 @@ struct Pill {
 impl Pill {
     fn of(connection: Connection, refused: bool, now: Millis) -> Self {
         let live = connection.is_live(now);
-        let age = connection.heard_at.map(|at| format::age(now - at));
+        let age = connection.last_frame_at.map(|at| format::age(now - at));
         let (state, word, figure) = match connection.link {
             _ if refused && !live => ("signed-out", "Signed out", String::new()),
             Link::Connecting => ("connecting", "Connecting", "…".to_owned()),
@@ -63,7 +62,7 @@ impl Pill {
 /// The protocol over which a browser has six connections per server, shared by all of its windows.
 const HTTP1: &str = "HTTP/1.1";
 /// The note if those connections may all be in use. The browser does not report this: calls only get no response.
-const CROWDED: &str = "No answer. Over HTTP/1.1 all windows of this page share six connections, and may have used them \
+const CONNECTIONS_USED_UP: &str = "No answer. Over HTTP/1.1 all windows of this page share six connections, and may have used them \
                        up: close one, or serve the page over TLS.";
 
 /// The note if streams are held back on the way, so that the page makes short calls.
@@ -107,7 +106,7 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             Pill::of(connection, ui.is_refused(), ui.clock.now.get());
         let retry = can_retry.then(|| {
             view! {
-                <button class="pill-retry" data-testid="try-now" on:click=press(move || ui.commands.send(Command::Reconnect))>
+                <button class="pill-retry" data-testid="try-now" on:click=on_click(move || ui.commands.send(Command::Reconnect))>
                     "Try now"
                 </button>
             }
@@ -116,9 +115,11 @@ pub(super) fn ConnectionPill(ui: Ui) -> impl IntoView {
             Link::ShortCalls if browser::is_crowded() => Some(("many-windows", MANY_WINDOWS.to_owned())),
             Link::ShortCalls => Some(("held-back", HELD_BACK.to_owned())),
             // Before the first frame, the card of `no_server.rs` shows the reason.
-            Link::Refused { .. } if connection.heard_at.is_some() => ui.refusal().map(|why| ("refusal", why)),
+            Link::Refused { .. } if connection.last_frame_at.is_some() => {
+                ui.refusal().map(|why| ("refusal", why))
+            }
             _ if protocol == HTTP1 && ui.commands.tap().has_no_responses(DEADLINE) => {
-                Some(("crowded", CROWDED.to_owned()))
+                Some(("crowded", CONNECTIONS_USED_UP.to_owned()))
             }
             _ => None,
         };
@@ -150,18 +151,18 @@ mod tests {
     use super::*;
 
     fn pill(link: Link, heard_at: Option<Millis>, now: Millis) -> Pill {
-        Pill::of(Connection { link, heard_at }, false, now)
+        Pill::of(Connection { link, last_frame_at: heard_at }, false, now)
     }
 
     #[test]
     fn whom_the_server_does_not_know_is_signed_out_and_not_waiting() {
-        let waiting = Connection { link: Link::Waiting { retry_at: 9_000.0 }, heard_at: Some(0.0) };
+        let waiting = Connection { link: Link::Waiting { retry_at: 9_000.0 }, last_frame_at: Some(0.0) };
         let out = Pill::of(waiting, true, 1_000.0);
         assert_eq!(
             (out.state, out.text.as_str(), out.stale),
             ("signed-out", "Signed out · last frame 1.0 s ago", true)
         );
-        let live = Connection { link: Link::Live, heard_at: Some(0.0) };
+        let live = Connection { link: Link::Live, last_frame_at: Some(0.0) };
         assert_eq!(Pill::of(live, true, 0.0).state, "live", "a live stream is shown as live");
     }
 

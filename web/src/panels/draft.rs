@@ -6,14 +6,14 @@ use crate::model::{Place, RideType};
 
 /// One end of a ride.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
+pub(super) enum PlaceRole {
     /// The place where the ride begins.
     Pickup,
     /// The place where the ride ends.
     Dropoff,
 }
 
-impl End {
+impl PlaceRole {
     pub(super) const BOTH: [Self; 2] = [Self::Pickup, Self::Dropoff];
 
     /// Returns the name that form fields and failures use.
@@ -34,23 +34,23 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn place(&self, end: End) -> Option<&Place> {
+    pub(super) fn place(&self, end: PlaceRole) -> Option<&Place> {
         match end {
-            End::Pickup => self.pickup.as_ref(),
-            End::Dropoff => self.dropoff.as_ref(),
+            PlaceRole::Pickup => self.pickup.as_ref(),
+            PlaceRole::Dropoff => self.dropoff.as_ref(),
         }
     }
 
-    pub(super) fn set(&mut self, end: End, place: Option<Place>) {
+    pub(super) fn set(&mut self, end: PlaceRole, place: Option<Place>) {
         match end {
-            End::Pickup => self.pickup = place,
-            End::Dropoff => self.dropoff = place,
+            PlaceRole::Pickup => self.pickup = place,
+            PlaceRole::Dropoff => self.dropoff = place,
         }
     }
 
     /// Sets the pickup, or the drop-off if there is already a pickup, to a point from the map.
     pub(super) fn pick(&mut self, place: Place) {
-        let end = if self.pickup.is_none() { End::Pickup } else { End::Dropoff };
+        let end = if self.pickup.is_none() { PlaceRole::Pickup } else { PlaceRole::Dropoff };
         self.set(end, Some(place));
     }
 
@@ -76,7 +76,7 @@ mod tests {
     fn clicks_set_the_pickup_then_the_dropoff_then_move_it() {
         let mut draft = Draft::default();
         draft.pick(place(60.1));
-        assert_eq!((draft.place(End::Pickup), draft.points()), (Some(&place(60.1)), None));
+        assert_eq!((draft.place(PlaceRole::Pickup), draft.points()), (Some(&place(60.1)), None));
         draft.pick(place(60.2));
         draft.pick(place(60.3));
         assert_eq!(draft.points(), Some((place(60.1).at, place(60.3).at)));

@@ -8,7 +8,7 @@ use crate::{
     store::Store,
 };
 
-use super::{ui::Ui, words};
+use super::{state_text, ui::Ui};
 
 const STATES: [CarState; 6] = [
     CarState::Free,
@@ -20,7 +20,7 @@ const STATES: [CarState; 6] = [
 ];
 
 /// Returns the number of cars in each of [`STATES`].
-fn tally(states: impl Iterator<Item = CarState>) -> [usize; STATES.len()] {
+fn count_by_state(states: impl Iterator<Item = CarState>) -> [usize; STATES.len()] {
     let mut counts = [0; STATES.len()];
     for state in states {
         if let Some(index) = STATES.iter().position(|known| *known == state) {
@@ -44,7 +44,7 @@ fn total(cars: CarsInView) -> String {
 #[component]
 pub(super) fn Legend(ui: Ui) -> impl IntoView {
     let row = |(state, count): (CarState, usize)| {
-        let (slug, name) = words::car_state(state);
+        let (slug, name) = state_text::car_state(state);
         view! {
             <li data-car=slug>
                 <span class="dot" aria-hidden="true"></span>
@@ -55,7 +55,7 @@ pub(super) fn Legend(ui: Ui) -> impl IntoView {
     };
     let rows = move || {
         ui.clock.unix.track();
-        let counts = ui.store.fleet.with_value(|fleet| tally(fleet.borrow().states_in_view()));
+        let counts = ui.store.fleet.with_value(|fleet| count_by_state(fleet.borrow().states_in_view()));
         STATES.into_iter().zip(counts).map(row).collect_view()
     };
     let cars = Memo::new(move |_| {
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn every_car_is_counted_once() {
         let cars = [CarState::OnTrip, CarState::Free, CarState::OnTrip, CarState::OffDuty];
-        assert_eq!(tally(cars.into_iter()), [1, 0, 0, 0, 2, 1]);
-        assert_eq!(tally(STATES.into_iter()), [1; 6]);
+        assert_eq!(count_by_state(cars.into_iter()), [1, 0, 0, 0, 2, 1]);
+        assert_eq!(count_by_state(STATES.into_iter()), [1; 6]);
     }
 }

@@ -17,6 +17,8 @@ mod booking;
 mod clock;
 mod connection;
 mod draft;
+mod failure_view;
+mod free_area;
 mod icons;
 mod legend;
 mod no_server;
@@ -26,14 +28,12 @@ mod quote;
 mod receipt;
 mod ride;
 mod rides;
-mod room;
 mod sheet;
+mod state_text;
 mod steps;
 mod streets;
 mod timeline;
-mod trouble;
 mod ui;
-mod words;
 
 /// The root component of the page.
 #[component]
@@ -47,7 +47,7 @@ pub fn App() -> impl IntoView {
             commands=commands
             overlay=overlay::overlay(ui)
             on_pick=Callback::new(move |at| ui.pick(at))
-            move_to=overlay::moves(ui, padding)
+            move_to=overlay::camera_moves(ui, padding)
             padding=padding
         />
         <div class="board">
@@ -56,7 +56,7 @@ pub fn App() -> impl IntoView {
                 <connection::ConnectionPill ui=ui />
                 <account::Account ui=ui />
             </header>
-            <room::Room padding=set_padding />
+            <free_area::FreeArea padding=set_padding />
             <sheet::Sheet ui=ui />
             <footer class="bottom">
                 <legend::Legend ui=ui />

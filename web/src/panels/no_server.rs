@@ -3,30 +3,30 @@
 use leptos::prelude::*;
 
 use crate::{
-    erased::press,
     format,
     model::{Connection, Link},
     store::Command,
+    type_erased::on_click,
 };
 
 use super::ui::Ui;
 
 /// The result of the first connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum First {
+enum FirstConnection {
     /// The result is not known yet.
-    Open,
+    Pending,
     /// The connection failed, and no later one succeeded.
     Failed,
     /// A connection succeeded. Later losses are shown by the status pill.
-    Made,
+    Succeeded,
 }
 
-impl First {
+impl FirstConnection {
     fn after(self, connection: Connection) -> Self {
         match (self, connection.link) {
-            (Self::Made, _) => Self::Made,
-            (_, link) if link.is_live() => Self::Made,
+            (Self::Succeeded, _) => Self::Succeeded,
+            (_, link) if link.is_live() => Self::Succeeded,
             (first, Link::Connecting) => first,
             _ => Self::Failed,
         }
@@ -36,8 +36,8 @@ impl First {
 /// The card. It disappears with the first frame.
 #[component]
 pub(super) fn NoServer(ui: Ui) -> impl IntoView {
-    let first = Memo::new(move |last: Option<&First>| {
-        last.copied().unwrap_or(First::Open).after(ui.store.connection.get())
+    let first = Memo::new(move |last: Option<&FirstConnection>| {
+        last.copied().unwrap_or(FirstConnection::Pending).after(ui.store.connection.get())
     });
     let next = move || match ui.store.connection.get().link {
         Link::Waiting { retry_at } | Link::Refused { retry_at } => {
@@ -56,7 +56,7 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
         ui.refusal().unwrap_or_else(|| "Start one in a terminal, at the root of the project:".to_owned())
     };
     move || {
-        (first.get() == First::Failed && !ui.is_refused()).then(|| {
+        (first.get() == FirstConnection::Failed && !ui.is_refused()).then(|| {
             view! {
                 <div class="no-server" data-testid="no-server">
                     <section class="card glass" aria-labelledby="no-server-title">
@@ -68,7 +68,7 @@ pub(super) fn NoServer(ui: Ui) -> impl IntoView {
                             <button
                                 class="button primary"
                                 data-testid="try-now"
-                                on:click=press(move || ui.commands.send(Command::Reconnect))
+                                on:click=on_click(move || ui.commands.send(Command::Reconnect))
                             >
                                 "Try now"
                             </button>
@@ -87,12 +87,13 @@ mod tests {
 
     #[test]
     fn only_the_very_first_connection_counts() {
-        let connection = |link| Connection { link, heard_at: None };
+        let connection = |link| Connection { link, last_frame_at: None };
         let (waiting, live) = (connection(Link::Waiting { retry_at: 0.0 }), connection(Link::Live));
-        let run = |all: &[Connection]| all.iter().fold(First::Open, |first, now| first.after(*now));
-        assert_eq!(run(&[Connection::NEW]), First::Open);
-        assert_eq!(run(&[Connection::NEW, waiting, Connection::NEW]), First::Failed);
-        assert_eq!(run(&[waiting, live]), First::Made);
-        assert_eq!(run(&[live, waiting]), First::Made);
+        let run =
+            |all: &[Connection]| all.iter().fold(FirstConnection::Pending, |first, now| first.after(*now));
+        assert_eq!(run(&[Connection::NEW]), FirstConnection::Pending);
+        assert_eq!(run(&[Connection::NEW, waiting, Connection::NEW]), FirstConnection::Failed);
+        assert_eq!(run(&[waiting, live]), FirstConnection::Succeeded);
+        assert_eq!(run(&[live, waiting]), FirstConnection::Succeeded);
     }
 }

@@ -11,10 +11,10 @@ use rides_proto::{
 
 use crate::{
     map::{Move, Overlay, Padding, Target},
-    model::{FollowedRide, Place, Remote, RideState},
+    model::{FollowedRide, Place, RemoteData, RideState},
 };
 
-use super::{draft::End, ui::Ui};
+use super::{draft::PlaceRole, ui::Ui};
 
 /// Returns the pins, the routes and the car to ring: those of the followed ride, or else of the draft and its quote.
 pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
@@ -22,8 +22,8 @@ pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
         ui.store.followed.with(|followed| match followed {
             Some(followed) => of_ride(followed),
             None => of_draft(
-                ui.place(End::Pickup).as_ref(),
-                ui.place(End::Dropoff).as_ref(),
+                ui.place(PlaceRole::Pickup).as_ref(),
+                ui.place(PlaceRole::Dropoff).as_ref(),
                 ui.store.quote.with(|quote| ready(quote).map(|quote| quote.route.clone())),
             ),
         })
@@ -32,17 +32,17 @@ pub(super) fn overlay(ui: Ui) -> Memo<Overlay> {
 
 /// The target that the camera was last told to show.
 #[derive(Clone, PartialEq)]
-enum Sight {
+enum CameraTarget {
     Nothing,
     Quote(Bounds),
     /// A ride, the part of it to show, the value of [`Ui::looks`], and the padding. If one of them changes, the
     /// camera moves to the ride again.
-    Ride(RideId, Part, u32, Padding),
+    Ride(RideId, RidePart, u32, Padding),
 }
 
 /// A part of a ride for the camera to show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Part {
+enum RidePart {
     /// The route with the pickup and the drop-off.
     Way,
     /// The pickup and the car on its way there.
@@ -51,28 +51,27 @@ enum Part {
 
 /// Returns the movements of the camera. It moves to each new route, and to the pickup and the car when the
 /// position of an assigned car is known.
-pub(super) fn moves(ui: Ui, padding: ReadSignal<Padding>) -> Memo<Option<Move>> {
+pub(super) fn camera_moves(ui: Ui, padding: ReadSignal<Padding>) -> Memo<Option<Move>> {
     let sight = Memo::new(move |_| {
         let ride = ui.store.followed.with(|followed| followed.as_ref().map(|f| (f.ride.id.clone(), part(f))));
         match ride {
-            Some((ride, Some(part))) => Sight::Ride(ride, part, ui.looks.get(), padding.get()),
-            Some((_, None)) => Sight::Nothing,
+            Some((ride, Some(part))) => CameraTarget::Ride(ride, part, ui.show_requests.get(), padding.get()),
+            Some((_, None)) => CameraTarget::Nothing,
             None => ui.store.quote.with(|quote| {
                 ready(quote)
                     .and_then(|quote| Bounds::around(quote.route.iter().copied()))
-                    .map_or(Sight::Nothing, Sight::Quote)
+                    .map_or(CameraTarget::Nothing, CameraTarget::Quote)
             }),
         }
     });
     Memo::new(move |last: Option<&Option<Move>>| {
         let last = last.copied().flatten();
         let bounds = match sight.get() {
-            Sight::Nothing => None,
-            Sight::Quote(bounds) => Some(bounds),
-            Sight::Ride(_, part, ..) => ui
-                .store
-                .followed
-                .with_untracked(|followed| followed.as_ref().and_then(|f| Bounds::around(sights(f, part)))),
+            CameraTarget::Nothing => None,
+            CameraTarget::Quote(bounds) => Some(bounds),
+            CameraTarget::Ride(_, part, ..) => ui.store.followed.with_untracked(|followed| {
+                followed.as_ref().and_then(|f| Bounds::around(points_to_show(f, part)))
+            }),
         };
         match bounds {
             None => last,
@@ -104,19 +103,20 @@ fn of_draft(pickup: Option<&Place>, dropoff: Option<&Place>, route: Option<Vec<L
 }
 
 /// Returns the part of a ride to show now, or `None` if nothing of the ride has a position.
-fn part(followed: &FollowedRide) -> Option<Part> {
+fn part(followed: &FollowedRide) -> Option<RidePart> {
     let ride = &followed.ride;
     match ride.state {
-        RideState::Assigned if followed.progress.is_some() => Some(Part::Pickup),
-        _ => (ride.pickup.is_some() || ride.dropoff.is_some() || !ride.route.is_empty()).then_some(Part::Way),
+        RideState::Assigned if followed.progress.is_some() => Some(RidePart::Pickup),
+        _ => (ride.pickup.is_some() || ride.dropoff.is_some() || !ride.route.is_empty())
+            .then_some(RidePart::Way),
     }
 }
 
 /// Returns the points that must be in view for a part of a ride.
-fn sights(followed: &FollowedRide, part: Part) -> Vec<LatLng> {
+fn points_to_show(followed: &FollowedRide, part: RidePart) -> Vec<LatLng> {
     let ride = &followed.ride;
     let (way, end) = match (part, &followed.progress) {
-        (Part::Pickup, Some(progress)) => (&*progress.route, Some(progress.at)),
+        (RidePart::Pickup, Some(progress)) => (&*progress.route, Some(progress.at)),
         _ => (&ride.route, point(ride.dropoff.as_ref())),
     };
     let mut sights = way.clone();
@@ -129,9 +129,9 @@ fn point(place: Option<&Place>) -> Option<LatLng> {
     place.map(|place| place.at)
 }
 
-fn ready<T>(remote: &Remote<T>) -> Option<&T> {
+fn ready<T>(remote: &RemoteData<T>) -> Option<&T> {
     match remote {
-        Remote::Ready(value) => Some(value),
+        RemoteData::Ready(value) => Some(value),
         _ => None,
     }
 }
@@ -166,8 +166,8 @@ mod tests {
     fn both_ends_are_in_sight_though_the_route_stops_short_of_them() {
         let mut followed = followed();
         followed.ride.state = RideState::OnTrip;
-        assert_eq!(part(&followed), Some(Part::Way));
-        let sight = Bounds::around(sights(&followed, Part::Way)).expect("a route");
+        assert_eq!(part(&followed), Some(RidePart::Way));
+        let sight = Bounds::around(points_to_show(&followed, RidePart::Way)).expect("a route");
         assert!(sight.contains(place(60.1).at) && sight.contains(place(60.4).at));
     }
 
@@ -175,12 +175,12 @@ mod tests {
     #[test]
     fn the_car_that_comes_and_the_pickup_are_in_sight() {
         let mut followed = followed();
-        assert_eq!(part(&followed), Some(Part::Pickup));
-        let sight = Bounds::around(sights(&followed, Part::Pickup)).expect("a car");
+        assert_eq!(part(&followed), Some(RidePart::Pickup));
+        let sight = Bounds::around(points_to_show(&followed, RidePart::Pickup)).expect("a car");
         assert!(sight.contains(place(60.0).at) && sight.contains(place(60.1).at));
         assert!(!sight.contains(place(60.4).at), "the view is close enough to distinguish the two");
         followed.progress = None;
-        assert_eq!(part(&followed), Some(Part::Way), "the position of the car is unknown");
+        assert_eq!(part(&followed), Some(RidePart::Way), "the position of the car is unknown");
     }
 
     fn followed() -> FollowedRide {

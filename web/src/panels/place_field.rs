@@ -3,19 +3,18 @@
 use leptos::{ev, prelude::*};
 
 use crate::{
-    browser,
-    erased::{effect, press},
-    format,
-    model::{Place, Remote},
+    browser, format,
+    model::{Place, RemoteData},
     store::Command,
+    type_erased::{effect, on_click},
 };
 
 use super::{
-    draft::End,
+    draft::PlaceRole,
+    failure_view::failure_view,
     icons::Cross,
-    trouble::trouble,
+    state_text,
     ui::{Ui, yes_no},
-    words,
 };
 
 /// The suggestions under the field.
@@ -30,14 +29,14 @@ enum Suggestions {
 impl Suggestions {
     /// Returns the suggestions after a change of the search's state. While a search is loading, the old
     /// suggestions stay.
-    fn after(self, answer: Remote<Vec<Place>>) -> Self {
+    fn after(self, answer: RemoteData<Vec<Place>>) -> Self {
         match answer {
-            Remote::Idle => Self::Closed,
-            Remote::Loading => self,
-            Remote::Retrying => Self::Failed(words::RETRYING.to_owned()),
-            Remote::Ready(places) if places.is_empty() => Self::Nothing,
-            Remote::Ready(places) => Self::Found(places),
-            Remote::Failed(failure) => Self::Failed(format::failure(&failure)),
+            RemoteData::Idle => Self::Closed,
+            RemoteData::Loading => self,
+            RemoteData::Retrying => Self::Failed(state_text::RETRYING.to_owned()),
+            RemoteData::Ready(places) if places.is_empty() => Self::Nothing,
+            RemoteData::Ready(places) => Self::Found(places),
+            RemoteData::Failed(failure) => Self::Failed(format::failure(&failure)),
         }
     }
 
@@ -64,10 +63,10 @@ pub(super) struct Typing {
 }
 
 #[component]
-pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl IntoView {
+pub(super) fn PlaceField(ui: Ui, end: PlaceRole, typing: RwSignal<Typing>) -> impl IntoView {
     let (label, placeholder, clear_label, list_label) = match end {
-        End::Pickup => ("Pickup", "Where from?", "Clear the pickup", "Streets for the pickup"),
-        End::Dropoff => ("Drop-off", "Where to?", "Clear the drop-off", "Streets for the drop-off"),
+        PlaceRole::Pickup => ("Pickup", "Where from?", "Clear the pickup", "Streets for the pickup"),
+        PlaceRole::Dropoff => ("Drop-off", "Where to?", "Clear the drop-off", "Streets for the drop-off"),
     };
     let name = end.name();
     let (list_id, error_id) = (format!("{name}-list"), format!("{name}-error"));
@@ -78,7 +77,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
     let choose = move |place| ui.change_draft(|draft| draft.set(end, place));
 
     let text = move || {
-        let chosen = ui.place(end).as_ref().map(words::place);
+        let chosen = ui.place(end).as_ref().map(state_text::place);
         chosen.or_else(|| typing.get().text).unwrap_or_default()
     };
     let failure = move || ui.failure_at(end);
@@ -119,7 +118,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
     effect(move || {
         if let Typing { entered: true, search, .. } = typing.get()
             && is_newest(search)
-            && let Remote::Ready(places) = ui.store.places.get()
+            && let RemoteData::Ready(places) = ui.store.places.get()
             && !places.is_empty()
         {
             choose(places.into_iter().next());
@@ -148,7 +147,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
                 None => {
                     let entered = Typing { entered: true, ..now };
                     let is_asked = is_newest(entered.search)
-                        && !matches!(ui.store.places.get_untracked(), Remote::Failed(_));
+                        && !matches!(ui.store.places.get_untracked(), RemoteData::Failed(_));
                     if is_asked { typing.set(entered) } else { search(entered) }
                 }
             },
@@ -156,7 +155,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
         }
     };
     let option = move |(index, place): (usize, Place), highlighted: Option<usize>| {
-        let words = words::place(&place);
+        let words = state_text::place(&place);
         view! {
             <li
                 id=option_id(index)
@@ -164,7 +163,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
                 aria-selected=yes_no(highlighted == Some(index))
                 // Without this the field would lose the focus, and the list would close before the click.
                 on:pointerdown=|event| event.prevent_default()
-                on:click=press(move || choose(Some(place.clone())))
+                on:click=on_click(move || choose(Some(place.clone())))
             >
                 {words}
             </li>
@@ -212,7 +211,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
                     on:focus=move |_| has_focus.set(true)
                     on:blur=move |_| has_focus.set(false)
                 />
-                <button class="icon-button clear" aria-label=clear_label on:click=press(clear)>
+                <button class="icon-button clear" aria-label=clear_label on:click=on_click(clear)>
                     <Cross />
                 </button>
             </div>
@@ -220,7 +219,7 @@ pub(super) fn PlaceField(ui: Ui, end: End, typing: RwSignal<Typing>) -> impl Int
                 {options}
             </ul>
             <p class="muted field-note">{note}</p>
-            <div id=error_id>{move || failure().as_ref().map(trouble)}</div>
+            <div id=error_id>{move || failure().as_ref().map(failure_view)}</div>
         </div>
     }
 }
@@ -234,22 +233,22 @@ mod tests {
 
     fn found() -> Suggestions {
         let at = LatLng::new(60.17, 24.94).expect("on Earth");
-        Suggestions::Closed.after(Remote::Ready(vec![Place { name: "Annankatu".into(), at }]))
+        Suggestions::Closed.after(RemoteData::Ready(vec![Place { name: "Annankatu".into(), at }]))
     }
 
     #[test]
     fn suggestions_stay_while_the_next_are_on_their_way() {
         assert_eq!(found().places().len(), 1);
-        assert_eq!(found().after(Remote::Loading), found());
-        assert_eq!(Suggestions::Closed.after(Remote::Loading), Suggestions::Closed);
+        assert_eq!(found().after(RemoteData::Loading), found());
+        assert_eq!(Suggestions::Closed.after(RemoteData::Loading), Suggestions::Closed);
     }
 
     #[test]
     fn nothing_found_and_a_failed_search_are_told_apart() {
-        assert_eq!(found().after(Remote::Ready(vec![])), Suggestions::Nothing);
+        assert_eq!(found().after(RemoteData::Ready(vec![])), Suggestions::Nothing);
         let text = "must be shorter".to_owned();
         let failure = Failure { text, code: 3, field: "query".into(), ..Failure::default() };
         let said = Suggestions::Failed("Query must be shorter.".into());
-        assert_eq!(found().after(Remote::Failed(failure)), said);
+        assert_eq!(found().after(RemoteData::Failed(failure)), said);
     }
 }

@@ -4,10 +4,10 @@ use leptos::prelude::*;
 
 use crate::{
     format,
-    model::{Quote, Remote},
+    model::{Quote, RemoteData},
 };
 
-use super::{draft::Draft, ui::Ui, words};
+use super::{draft::Draft, state_text, ui::Ui};
 
 /// Returns the next step for the person while the draft is not complete.
 fn hint(draft: &Draft) -> &'static str {
@@ -25,23 +25,23 @@ pub(super) fn QuoteCard(ui: Ui) -> impl IntoView {
     let content = move || {
         let (mut hinted, mut asking, mut figured) = (None, None, None);
         match ui.store.quote.get() {
-            Remote::Idle => hinted = Some(view! { <p class="muted hint">{ui.draft.with(hint)}</p> }),
-            state @ (Remote::Loading | Remote::Retrying) => {
-                hinted = (state == Remote::Retrying)
-                    .then(|| view! { <p class="muted hint">{words::RETRYING}</p> });
+            RemoteData::Idle => hinted = Some(view! { <p class="muted hint">{ui.draft.with(hint)}</p> }),
+            state @ (RemoteData::Loading | RemoteData::Retrying) => {
+                hinted = (state == RemoteData::Retrying)
+                    .then(|| view! { <p class="muted hint">{state_text::RETRYING}</p> });
                 asking = Some(view! {
                     <div class="skeleton" role="img" aria-label="Asking for the fare"></div>
                 });
             }
-            Remote::Ready(quote) => figured = Some(figures(&quote)),
-            Remote::Failed(_) => {}
+            RemoteData::Ready(quote) => figured = Some(quote_details(&quote)),
+            RemoteData::Failed(_) => {}
         }
         (hinted, asking, figured)
     };
     view! { <div class="quote" data-testid="quote" aria-live="polite">{content}</div> }
 }
 
-fn figures(quote: &Quote) -> impl IntoView + use<> {
+fn quote_details(quote: &Quote) -> impl IntoView + use<> {
     let wait = quote.pickup_eta_s.map(format::duration);
     let no_car = wait.is_none().then(|| {
         view! { <p class="muted">"No car is free right now. Book, and the first that is will be asked."</p> }

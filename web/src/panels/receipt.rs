@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{format, model::Ride};
 
-use super::words;
+use super::state_text;
 
 pub(super) fn receipt(ride: &Ride) -> impl IntoView + use<> {
     let Ride { kind, pickup, dropoff, car_id, driver_id, fare, distance_m, duration_s, .. } = ride;
@@ -21,11 +21,11 @@ pub(super) fn receipt(ride: &Ride) -> impl IntoView + use<> {
         <div class="receipt" data-testid="receipt">
             <p class="fare figures">{format::money(fare)}</p>
             <dl>
-                {line("From", words::place_or(pickup.as_ref(), "off the street"))}
-                {line("To", words::place_or(dropoff.as_ref(), "not on the map"))}
+                {line("From", state_text::place_or(pickup.as_ref(), "off the street"))}
+                {line("To", state_text::place_or(dropoff.as_ref(), "not on the map"))}
                 {line("Driven", format::distance(*distance_m))}
                 {line("Took", format::duration(*duration_s))}
-                {line("Kind", words::kind(*kind).to_owned())} {car}
+                {line("Kind", state_text::kind(*kind).to_owned())} {car}
             </dl>
         </div>
     }

@@ -3,20 +3,20 @@
 use leptos::prelude::*;
 
 use crate::{
-    erased::press,
     format,
-    model::{FollowedRide, Progress, Remote, Resumed, Ride, RideState},
+    model::{FollowedRide, Progress, RemoteData, Resumed, Ride, RideState},
     store::Command,
+    type_erased::on_click,
 };
 
 use super::{
+    failure_view::failure_view,
     icons::{Back, Car},
     receipt::receipt,
+    state_text,
     steps::steps,
     timeline::timeline,
-    trouble::trouble,
     ui::{Ui, yes_no},
-    words,
 };
 
 #[component]
@@ -32,7 +32,7 @@ pub(super) fn RidePanel(ui: Ui) -> impl IntoView {
         _ => due.get().map(|due| format::seconds_until(due, ui.clock.now.get())),
     });
     view! {
-        <section class="card ride" data-state=move || state(ui).map(words::slug) aria-labelledby="ride-title">
+        <section class="card ride" data-state=move || state(ui).map(state_text::slug) aria-labelledby="ride-title">
             {move || ui.store.followed.with(|followed| {
                 followed.as_ref().map(|followed| content(ui, followed, left.get(), ui.live.get()))
             })}
@@ -49,14 +49,14 @@ fn content(ui: Ui, followed: &FollowedRide, left_s: Option<u32>, live: bool) -> 
     let is_done = ride.state == RideState::Completed;
     view! {
         <div class="ride-top">
-            <button class="icon-button" aria-label="Back to booking" on:click=press(move || ui.start_over())>
+            <button class="icon-button" aria-label="Back to booking" on:click=on_click(move || ui.start_over())>
                 <Back />
             </button>
-            <p class="chip" data-testid="ride-state" data-state=words::slug(ride.state) role="status">
-                {words::state(ride.state)}
+            <p class="chip" data-testid="ride-state" data-state=state_text::slug(ride.state) role="status">
+                {state_text::state(ride.state)}
             </p>
         </div>
-        <h2 id="ride-title">{words::headline(ride.state, ui.is_mine(ride))}</h2>
+        <h2 id="ride-title">{state_text::headline(ride.state, ui.is_mine(ride))}</h2>
         {progress.as_ref().zip(left_s).and_then(|(progress, left_s)| eta(ride.state, progress, left_s, live))}
         {steps(entries)}
         {is_done.then(|| receipt(ride))}
@@ -105,7 +105,7 @@ fn facts(ride: &Ride) -> impl IntoView + use<> {
     });
     let reason = (!ride.cancel_reason.is_empty())
         .then(|| view! { <p class="muted">{format!("Reason: {}", ride.cancel_reason)}</p> });
-    let kind = words::kind(ride.kind);
+    let kind = state_text::kind(ride.kind);
     let trip =
         format!("{kind} · {} · {}", format::distance(ride.distance_m), format::duration(ride.duration_s));
     view! {
@@ -113,11 +113,11 @@ fn facts(ride: &Ride) -> impl IntoView + use<> {
         <dl class="way">
             <div data-end="pickup">
                 <dt>"From"</dt>
-                <dd>{words::place_or(ride.pickup.as_ref(), "off the street")}</dd>
+                <dd>{state_text::place_or(ride.pickup.as_ref(), "off the street")}</dd>
             </div>
             <div data-end="dropoff">
                 <dt>"To"</dt>
-                <dd>{words::place_or(ride.dropoff.as_ref(), "not known yet")}</dd>
+                <dd>{state_text::place_or(ride.dropoff.as_ref(), "not known yet")}</dd>
             </div>
         </dl>
         <p class="summary figures">
@@ -129,10 +129,10 @@ fn facts(ride: &Ride) -> impl IntoView + use<> {
 }
 
 fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
-    let is_busy = ui.store.action.with(Remote::is_open);
-    let is_retrying = ui.store.action.with(|action| *action == Remote::Retrying);
-    let failure = ui.action_failure().as_ref().map(trouble);
-    let wait_s = ui.wait_s.get();
+    let is_busy = ui.store.action.with(RemoteData::is_pending);
+    let is_retrying = ui.store.action.with(|action| *action == RemoteData::Retrying);
+    let failure = ui.action_failure().as_ref().map(failure_view);
+    let wait_s = ui.retry_in_s.get();
     let is_locked = is_busy || wait_s.is_some();
     let cancel = ride.state.can_cancel().then(|| {
         let id = ride.id.clone();
@@ -142,16 +142,16 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
                 data-testid="cancel"
                 aria-disabled=yes_no(is_locked)
                 aria-busy=yes_no(is_busy)
-                on:click=press(move || {
+                on:click=on_click(move || {
                     if !is_locked {
                         ui.commands.send(Command::Cancel(id.clone()));
                     }
                 })
             >
                 {match (is_retrying, is_busy, wait_s) {
-                    (true, ..) => words::RETRYING.to_owned(),
+                    (true, ..) => state_text::RETRYING.to_owned(),
                     (_, true, _) => "Cancelling…".to_owned(),
-                    (_, _, Some(seconds)) => words::again_in(seconds),
+                    (_, _, Some(seconds)) => state_text::again_in(seconds),
                     _ => "Cancel the ride".to_owned(),
                 }}
             </button>
@@ -162,7 +162,7 @@ fn actions(ui: Ui, ride: &Ride) -> impl IntoView + use<> {
             <button
                 class="button primary wide"
                 data-testid="book-another"
-                on:click=press(move || ui.start_over())
+                on:click=on_click(move || ui.start_over())
             >
                 "Book another"
             </button>

@@ -4,16 +4,15 @@ use leptos::{ev::PointerEvent, prelude::*};
 use rides_proto::ids::RideId;
 
 use crate::{
-    browser,
-    erased::press,
-    format,
+    browser, format,
     model::{Millis, Ride, RideList},
+    type_erased::on_click,
 };
 
 use super::{
     icons::Chevron,
+    state_text,
     ui::{Ui, yes_no},
-    words,
 };
 
 /// Returns a note for above the list, as CSS classes and text. `fresh`: the list is current.
@@ -33,7 +32,7 @@ fn note(list: &RideList, fresh: bool) -> Option<(&'static str, String)> {
 fn under_way(list: &RideList, fresh: bool) -> String {
     let count = list.rides.iter().filter(|ride| !ride.state.is_over()).count();
     let of = if list.has_more { format!(" of the newest {}", list.rides.len()) } else { String::new() };
-    match list.answered_at {
+    match list.received_at {
         None => String::new(),
         Some(_) if fresh => format!("{count}{of} under way"),
         Some(_) => format!("{count}{of} under way, last known"),
@@ -43,7 +42,7 @@ fn under_way(list: &RideList, fresh: bool) -> String {
 /// The longest time, in milliseconds, from a touch until its press has ended or `:active` matches.
 const PRESS: Millis = 500.0;
 
-/// Returns the rides in `order`, without rides that are not in it. Without an order, returns all rides, newest first.
+/// Returns the rides in `sort`, without rides that are not in it. Without an order, returns all rides, newest first.
 fn in_order<'a>(rides: &'a [Ride], order: Option<&Vec<RideId>>) -> Vec<&'a Ride> {
     let find = |id: &RideId| rides.iter().find(|ride| ride.id == *id);
     match order {
@@ -103,7 +102,7 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
                 class="rides-head"
                 aria-expanded=move || yes_no(open.get())
                 aria-controls="rides-list"
-                on:click=press(move || open.update(|open| *open = !*open))
+                on:click=on_click(move || open.update(|open| *open = !*open))
             >
                 <h2 id="rides-title">"Rides"</h2>
                 <span class="muted figures">{under_way}</span>
@@ -123,21 +122,21 @@ pub(super) fn RidesPanel(ui: Ui) -> impl IntoView {
 
 fn row(ui: Ui, ride: &Ride, followed: bool, now: i64) -> impl IntoView + use<> {
     let id = ride.id.clone();
-    let state = format!("{} · {}", words::state(ride.state), format::ago(ride.requested_at, now));
+    let state = format!("{} · {}", state_text::state(ride.state), format::ago(ride.requested_at, now));
     view! {
         <li>
             <button
                 class="row"
-                data-state=words::slug(ride.state)
+                data-state=state_text::slug(ride.state)
                 aria-current=followed.then_some("true")
-                on:click=press(move || ui.follow(id.clone()))
+                on:click=on_click(move || ui.follow(id.clone()))
             >
                 <span class="dot" aria-hidden="true"></span>
-                <span class="row-from">{words::place_or(ride.pickup.as_ref(), "Off the street")}</span>
+                <span class="row-from">{state_text::place_or(ride.pickup.as_ref(), "Off the street")}</span>
                 <span class="row-fare figures">{format::money(&ride.fare)}</span>
                 <span class="row-to">
                     <span class="muted">"→ "</span>
-                    {words::place_or(ride.dropoff.as_ref(), "…")}
+                    {state_text::place_or(ride.dropoff.as_ref(), "…")}
                 </span>
                 <span class="row-state figures">{state}</span>
             </button>
@@ -151,7 +150,7 @@ mod tests {
     use crate::model::{Failure, RideState};
 
     fn answered(rides: Vec<Ride>) -> RideList {
-        RideList { rides, answered_at: Some(1.0), ..RideList::default() }
+        RideList { rides, received_at: Some(1.0), ..RideList::default() }
     }
 
     fn ride(state: RideState) -> Ride {

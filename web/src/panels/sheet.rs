@@ -2,7 +2,7 @@
 
 use leptos::{either::Either, prelude::*};
 
-use crate::{browser, erased::press};
+use crate::{browser, type_erased::on_click};
 
 use super::{
     booking::Booking,
@@ -31,7 +31,7 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
                 role="tab"
                 aria-controls=panel
                 aria-selected=move || yes_no(ui.tab.get() == tab)
-                on:click=press(move || {
+                on:click=on_click(move || {
                     ui.tab.set(tab);
                     folded.set(false);
                 })
@@ -58,7 +58,7 @@ pub(super) fn Sheet(ui: Ui) -> impl IntoView {
                     class="icon-button fold"
                     aria-label="Fold the panel away"
                     aria-pressed=move || yes_no(folded.get())
-                    on:click=press(move || folded.update(|folded| *folded = !*folded))
+                    on:click=on_click(move || folded.update(|folded| *folded = !*folded))
                 >
                     <Chevron />
                 </button>

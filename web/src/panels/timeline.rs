@@ -4,13 +4,13 @@ use leptos::prelude::*;
 
 use crate::{format, model::TimelineEntry};
 
-use super::{clock::minutes_east, words};
+use super::{clock::minutes_east, state_text};
 
 /// Renders the events in order.
 pub(super) fn timeline(entries: &[TimelineEntry]) -> impl IntoView + use<> {
     let line = |entry: &TimelineEntry| {
         view! {
-            <li data-state=words::slug(entry.state) data-version=entry.version.to_string()>
+            <li data-state=state_text::slug(entry.state) data-version=entry.version.to_string()>
                 <span class="dot" aria-hidden="true"></span>
                 <span>{entry.text.clone()}</span>
                 <time class="muted figures">{format::time_of_day(entry.at, minutes_east(entry.at))}</time>

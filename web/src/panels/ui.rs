@@ -4,15 +4,15 @@ use leptos::prelude::*;
 use rides_proto::{geo::LatLng, ids::RideId};
 
 use crate::{
-    erased::effect,
     format,
-    model::{Failure, Identity, Place, Remote, Ride, Role},
+    model::{Failure, Identity, Place, RemoteData, Ride, Role},
     store::{Command, Commands, Store},
+    type_erased::effect,
 };
 
 use super::{
     clock::Clock,
-    draft::{Draft, End},
+    draft::{Draft, PlaceRole},
     streets,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Ui {
     /// `true` if the data on the screen is current.
     pub(super) live: Memo<bool>,
     /// Seconds until the failed request may be sent again, if the server gave a time and it has not come.
-    pub(super) wait_s: Memo<Option<u32>>,
+    pub(super) retry_in_s: Memo<Option<u32>>,
     /// The draft. It changes only through [`Ui::change_draft`].
     pub(super) draft: ReadSignal<Draft>,
     set_draft: WriteSignal<Draft>,
@@ -42,7 +42,7 @@ pub(super) struct Ui {
     /// The number of street searches so far. The store has the result of the newest.
     pub(super) searches: RwSignal<u32>,
     /// The number of times that a person asked to see a ride. Each time moves the map.
-    pub(super) looks: RwSignal<u32>,
+    pub(super) show_requests: RwSignal<u32>,
 }
 
 impl Ui {
@@ -54,7 +54,7 @@ impl Ui {
             commands,
             clock,
             live: Memo::new(move |_| store.connection.get_untracked().is_live(clock.now.get())),
-            wait_s: Memo::new(move |_| {
+            retry_in_s: Memo::new(move |_| {
                 let retry_at =
                     failures(store).into_iter().filter_map(|failure| failure.retry_at).reduce(f64::max);
                 Some(format::seconds_until(retry_at?, clock.now.get())).filter(|seconds| *seconds > 0)
@@ -63,7 +63,7 @@ impl Ui {
             set_draft,
             tab: RwSignal::new(Tab::Ride),
             searches: RwSignal::new(0),
-            looks: RwSignal::new(0),
+            show_requests: RwSignal::new(0),
         };
         // A failure or a quote for one identity does not apply to another.
         let mut known = store.identity.get_untracked();
@@ -122,11 +122,11 @@ impl Ui {
     }
 
     /// Returns one end of the draft: the place in the quote, which is on a street, or else the chosen place.
-    pub(super) fn place(self, end: End) -> Option<Place> {
+    pub(super) fn place(self, end: PlaceRole) -> Option<Place> {
         let quoted = self.store.quote.with(|quote| match quote {
-            Remote::Ready(quote) => Some(match end {
-                End::Pickup => quote.pickup.clone(),
-                End::Dropoff => quote.dropoff.clone(),
+            RemoteData::Ready(quote) => Some(match end {
+                PlaceRole::Pickup => quote.pickup.clone(),
+                PlaceRole::Dropoff => quote.dropoff.clone(),
             }),
             _ => None,
         });
@@ -142,7 +142,7 @@ impl Ui {
 
     /// Books the draft if it has a quote, and else requests the quote again.
     pub(super) fn book_or_quote(self) {
-        if self.store.quote.with_untracked(|quote| matches!(quote, Remote::Ready(_))) {
+        if self.store.quote.with_untracked(|quote| matches!(quote, RemoteData::Ready(_))) {
             self.book();
         } else {
             self.quote();
@@ -153,7 +153,7 @@ impl Ui {
     pub(super) fn follow(self, ride: RideId) {
         self.dismiss();
         self.commands.send(Command::Follow(ride));
-        self.looks.update(|looks| *looks += 1);
+        self.show_requests.update(|looks| *looks += 1);
         self.tab.set(Tab::Ride);
     }
 
@@ -175,7 +175,7 @@ impl Ui {
     }
 
     /// Returns the failure that concerns one end of the draft.
-    pub(super) fn failure_at(self, end: End) -> Option<Failure> {
+    pub(super) fn failure_at(self, end: PlaceRole) -> Option<Failure> {
         failures(self.store).into_iter().find(|failure| failure.field == end.name())
     }
 
@@ -183,7 +183,7 @@ impl Ui {
     pub(super) fn failure_elsewhere(self) -> Option<Failure> {
         failures(self.store)
             .into_iter()
-            .find(|failure| End::BOTH.iter().all(|end| failure.field != end.name()))
+            .find(|failure| PlaceRole::BOTH.iter().all(|end| failure.field != end.name()))
     }
 
     /// Returns the failure of the newest booking or cancellation.
@@ -204,9 +204,9 @@ pub(super) fn yes_no(is_so: bool) -> &'static str {
 }
 
 /// Returns the failure, if the request failed.
-pub(super) fn failed<T>(remote: &Remote<T>) -> Option<&Failure> {
+pub(super) fn failed<T>(remote: &RemoteData<T>) -> Option<&Failure> {
     match remote {
-        Remote::Failed(failure) => Some(failure),
+        RemoteData::Failed(failure) => Some(failure),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ use super::{
     Store, Update,
     decode::{self, Malformed},
 };
-use crate::{api::methods::GET_MAP, browser, model::CityMap, order::sort_by_rank};
+use crate::{api::methods::GET_MAP, browser, model::CityMap, sort::sort_by_rank};
 
 /// The number of intermediate steps in which a loading city is shown, besides its beginning and its end.
 const STEPS: usize = 3;
@@ -45,7 +45,7 @@ async fn load_once(client: &Client, store: Store) -> Result<(), Status> {
     let request = v1::GetMapRequest { have_version: have_version.clone() };
     let mut stream = client.open(&GET_MAP, &request, None);
 
-    let mut growing = Growing::default();
+    let mut growing = CityBuilder::default();
     while let Some(message) = timeout(&clock, SILENCE, stream.try_next()).await? {
         let message: v1::GetMapResponse = decode_message(message)?;
         if message.info.as_ref().is_some_and(|info| !have_version.is_empty() && info.version == have_version)
@@ -69,7 +69,7 @@ async fn load_once(client: &Client, store: Store) -> Result<(), Status> {
 
 /// A city that is not complete. Pure.
 #[derive(Default)]
-struct Growing {
+struct CityBuilder {
     city: Option<CityMap>,
     /// The numbers of features that are expected and that have arrived.
     expected: usize,
@@ -77,7 +77,7 @@ struct Growing {
     steps: usize,
 }
 
-impl Growing {
+impl CityBuilder {
     /// Adds a message. Returns the city if it has grown enough to be shown again, and an error if features had
     /// to be left out.
     /// Fails if the first message of the map is missing or has no valid bounds.
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_city_of_many_messages_is_shown_five_times() {
-        let mut growing = Growing::default();
+        let mut growing = CityBuilder::default();
         let mut shown = Vec::new();
         let streets = (0..1000).map(|_| street(v1::StreetClass::Tertiary));
         for message in std::iter::once(info(1000)).chain(streets) {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_bad_feature_costs_that_feature_only() {
-        let mut growing = Growing::default();
+        let mut growing = CityBuilder::default();
         growing.add(info(2)).expect("well formed");
         let bad = v1::GetMapResponse { streets: vec![v1::Street::default()], ..Default::default() };
         assert!(growing.add(bad).expect("the rest is fine").1.is_some());
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_city_without_its_beginning_is_refused() {
-        assert!(Growing::default().add(street(v1::StreetClass::Primary)).is_err());
-        assert!(Growing::default().finish().is_none());
+        assert!(CityBuilder::default().add(street(v1::StreetClass::Primary)).is_err());
+        assert!(CityBuilder::default().finish().is_none());
     }
 }

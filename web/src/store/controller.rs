@@ -19,9 +19,9 @@ use tonic::{Code, Status};
 
 use super::{
     Command, Store, Update, city,
-    decode::{self, Partly},
-    follow::Following,
-    running::{Latest, Signals},
+    decode::{self, WithInvalid},
+    follow::FollowedRideState,
+    tasks::{LatestTask, SignalSender},
     watch::{FleetWatch, RideWatch, same_cells},
 };
 use crate::{
@@ -30,9 +30,9 @@ use crate::{
         methods::{BOOK, CANCEL, FIND_PLACES, LIST, QUOTE},
         session::Session,
     },
-    browser::{self, Shelf},
-    erased::spawn,
-    model::{Failure, FollowedRide, Identity, Millis, Remote, RideType},
+    browser::{self, BrowserStorage},
+    model::{Failure, FollowedRide, Identity, Millis, RemoteData, RideType},
+    type_erased::spawn,
 };
 
 /// The storage key of the followed ride's id, which survives a reload.
@@ -79,17 +79,17 @@ struct Controller {
     rider_id: String,
     /// The area that the map shows, and a margin.
     viewport: Rc<Cell<Bounds>>,
-    fleet: Signals,
-    followed: Signals,
-    quote: Latest,
-    places: Latest,
-    city: Latest,
+    fleet: SignalSender,
+    followed: SignalSender,
+    quote: LatestTask,
+    places: LatestTask,
+    city: LatestTask,
     city_streams: Rc<Cell<bool>>,
     /// The number of changes of identity. A response to an earlier identity is dropped.
-    persons: Cell<u32>,
+    identity_changes: Cell<u32>,
     /// A booking whose result is unknown, and its request id. The same booking is sent with the same id, so
     /// that it is made only once.
-    unsettled: RefCell<Option<(Booking, String)>>,
+    uncertain_booking: RefCell<Option<(Booking, String)>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -107,21 +107,21 @@ impl Controller {
             client,
             session,
             store,
-            rider_id: own_id(),
-            viewport: Rc::new(Cell::new(nowhere())),
-            fleet: Signals::default(),
-            followed: Signals::default(),
-            quote: Latest::default(),
-            places: Latest::default(),
-            city: Latest::default(),
+            rider_id: load_rider_id(),
+            viewport: Rc::new(Cell::new(initial_viewport())),
+            fleet: SignalSender::default(),
+            followed: SignalSender::default(),
+            quote: LatestTask::default(),
+            places: LatestTask::default(),
+            city: LatestTask::default(),
             city_streams: Rc::default(),
-            persons: Cell::default(),
-            unsettled: RefCell::default(),
+            identity_changes: Cell::default(),
+            uncertain_booking: RefCell::default(),
         });
         controller.load_city();
         controller.listen();
         spawn(controller.clone().keep_listing());
-        if let Some(id) = Shelf::Session.get(FOLLOWED) {
+        if let Some(id) = BrowserStorage::Session.get(FOLLOWED) {
             controller.follow(RideId::new(id));
         }
         controller.signal_all(visibility());
@@ -133,7 +133,7 @@ impl Controller {
             Command::Quote { pickup, dropoff, kind } => self.ask_quote(Booking { pickup, dropoff, kind }),
             Command::ClearQuote => {
                 self.quote.stop();
-                self.store.apply(Update::Quote(Remote::Idle));
+                self.store.apply(Update::Quote(RemoteData::Idle));
             }
             Command::Book { pickup, dropoff, kind } => {
                 self.act(async move |this| this.book(Booking { pickup, dropoff, kind }).await);
@@ -145,7 +145,7 @@ impl Controller {
             }
             Command::Unfollow => self.unfollow(),
             Command::FindPlaces(query) => self.find_places(&query),
-            Command::Look(bounds) => {
+            Command::WatchArea(bounds) => {
                 if !same_cells(self.viewport.replace(bounds), bounds) {
                     self.fleet.send(Signal::Reopen);
                 }
@@ -153,28 +153,28 @@ impl Controller {
             }
             Command::Reconnect => self.signal_all(Signal::Reconnect),
             Command::Dismiss(failure) => {
-                if self.store.action.get_untracked() == Remote::Failed(failure) {
-                    self.store.apply(Update::Action(Remote::Idle));
+                if self.store.action.get_untracked() == RemoteData::Failed(failure) {
+                    self.store.apply(Update::Action(RemoteData::Idle));
                 }
             }
             Command::SignIn(token) => spawn(async move { self.sign_in(&token).await }),
             Command::SignOut => {
                 spawn(self.session.sign_out());
-                self.is_someone_else();
+                self.identity_changed();
             }
         }
     }
 
     /// Runs a booking or a cancellation, unless another one is running.
     fn act(self: Rc<Self>, action: impl AsyncFnOnce(&Rc<Self>) -> Result<(), Failure> + 'static) {
-        if self.store.action.with_untracked(Remote::is_open) {
+        if self.store.action.with_untracked(RemoteData::is_pending) {
             return;
         }
-        self.store.apply(Update::Action(Remote::Loading));
-        let person = self.persons.get();
+        self.store.apply(Update::Action(RemoteData::Loading));
+        let person = self.identity_changes.get();
         spawn(async move {
-            let outcome = action(&self).await.map_or_else(Remote::Failed, Remote::Ready);
-            if self.persons.get() == person {
+            let outcome = action(&self).await.map_or_else(RemoteData::Failed, RemoteData::Ready);
+            if self.identity_changes.get() == person {
                 self.store.apply(Update::Action(outcome));
             }
         });
@@ -182,21 +182,21 @@ impl Controller {
 
     async fn book(self: &Rc<Self>, booking: Booking) -> Result<(), Failure> {
         let request = v1::BookRequest {
-            request_id: self.key_of(booking),
+            request_id: self.request_id_for(booking),
             pickup: Some(booking.pickup.into()),
             dropoff: Some(booking.dropoff.into()),
             r#type: wire_type(booking.kind).into(),
             rider_id: self.rider_id(),
             passenger_ids: Vec::new(),
         };
-        let person = self.persons.get();
+        let person = self.identity_changes.get();
         let answer = self.client.unary_with_retry(&BOOK, &request, &|| self.retries_action()).await;
-        if self.persons.get() != person {
+        if self.identity_changes.get() != person {
             // The identity changed meanwhile. The ride is in the list of the person who booked it.
             return Ok(());
         }
-        if is_settled(&answer) {
-            self.unsettled.take();
+        if is_conclusive(&answer) {
+            self.uncertain_booking.take();
         }
         let ride = answer.map_err(|status| failure(&status))?.ride.unwrap_or_default();
         let ride = decode::ride(ride)?;
@@ -220,7 +220,7 @@ impl Controller {
 
     /// Signs in with `token`. If the server rejects the token, the identity stays as it is.
     async fn sign_in(self: &Rc<Self>, token: &str) {
-        self.store.apply(Update::SignIn(Remote::Loading));
+        self.store.apply(Update::SignIn(RemoteData::Loading));
         let answer = match Token::parse(token) {
             Some(token) => self.session.sign_in_with(token).await,
             None => Err(Status::invalid_argument(
@@ -229,33 +229,33 @@ impl Controller {
         };
         let signed_in = answer.map_err(|status| failure(&status));
         if signed_in.is_ok() {
-            self.is_someone_else();
+            self.identity_changed();
         }
-        self.store.apply(Update::SignIn(signed_in.map_or_else(Remote::Failed, Remote::Ready)));
+        self.store.apply(Update::SignIn(signed_in.map_or_else(RemoteData::Failed, RemoteData::Ready)));
     }
 
     /// Reopens all streams with the new identity, and clears all state that belongs to the old one.
-    fn is_someone_else(self: &Rc<Self>) {
+    fn identity_changed(self: &Rc<Self>) {
         self.signal_all(Signal::Reopen);
         self.signal_all(Signal::Reconnect);
         // Responses to the old identity must not appear.
-        self.persons.set(self.persons.get() + 1);
+        self.identity_changes.set(self.identity_changes.get() + 1);
         self.store.apply(Update::ForgetRides);
-        self.store.apply(Update::Action(Remote::Idle));
-        self.store.apply(Update::Refusal(Remote::Idle));
-        self.store.apply(Update::SignIn(Remote::Idle));
+        self.store.apply(Update::Action(RemoteData::Idle));
+        self.store.apply(Update::Refusal(RemoteData::Idle));
+        self.store.apply(Update::SignIn(RemoteData::Idle));
         self.list_now();
     }
 
     fn retries_action(&self) {
-        self.store.apply(Update::Action(Remote::Retrying));
+        self.store.apply(Update::Action(RemoteData::Retrying));
     }
 
     /// Returns the request id for `booking`: the old one if this booking's result is unknown, else a new one.
-    fn key_of(&self, booking: Booking) -> String {
-        let mut unsettled = self.unsettled.borrow_mut();
+    fn request_id_for(&self, booking: Booking) -> String {
+        let mut unsettled = self.uncertain_booking.borrow_mut();
         let old = unsettled.take().filter(|(other, _)| *other == booking);
-        unsettled.insert(old.unwrap_or_else(|| (booking, browser::timed_uuid()))).1.clone()
+        unsettled.insert(old.unwrap_or_else(|| (booking, browser::uuid_v7()))).1.clone()
     }
 
     async fn cancel(&self, ride: &RideId) -> Result<(), Failure> {
@@ -272,7 +272,7 @@ impl Controller {
     }
 
     fn ask_quote(self: &Rc<Self>, booking: Booking) {
-        self.store.apply(Update::Quote(Remote::Loading));
+        self.store.apply(Update::Quote(RemoteData::Loading));
         let this = self.clone();
         self.quote.run(async move {
             let request = v1::QuoteRequest {
@@ -280,12 +280,12 @@ impl Controller {
                 dropoff: Some(booking.dropoff.into()),
                 r#type: wire_type(booking.kind).into(),
             };
-            let again = || this.store.apply(Update::Quote(Remote::Retrying));
+            let again = || this.store.apply(Update::Quote(RemoteData::Retrying));
             let answer = this.client.unary_with_retry(&QUOTE, &request, &again).await;
             let quote = answer
                 .map_err(|status| failure(&status))
                 .and_then(|quote| decode::quote(quote).map_err(Failure::from));
-            this.store.apply(Update::Quote(quote.map_or_else(Remote::Failed, Remote::Ready)));
+            this.store.apply(Update::Quote(quote.map_or_else(RemoteData::Failed, RemoteData::Ready)));
         });
     }
 
@@ -293,41 +293,41 @@ impl Controller {
         let query = query.trim().to_owned();
         if query.is_empty() {
             self.places.stop();
-            self.store.apply(Update::Places(Remote::Idle));
+            self.store.apply(Update::Places(RemoteData::Idle));
             return;
         }
-        self.store.apply(Update::Places(Remote::Loading));
+        self.store.apply(Update::Places(RemoteData::Loading));
         let this = self.clone();
         self.places.run(async move {
             browser::sleep(TYPING).await;
             let request = v1::FindPlacesRequest { query, limit: 0 };
-            let again = || this.store.apply(Update::Places(Remote::Retrying));
+            let again = || this.store.apply(Update::Places(RemoteData::Retrying));
             let answer = this.client.unary_with_retry(&FIND_PLACES, &request, &again).await;
-            let places = answer.map(|found| good_part(decode::places(found.places)));
+            let places = answer.map(|found| warn_invalid(decode::places(found.places)));
             let places = places.map_err(|status| failure(&status));
-            this.store.apply(Update::Places(places.map_or_else(Remote::Failed, Remote::Ready)));
+            this.store.apply(Update::Places(places.map_or_else(RemoteData::Failed, RemoteData::Ready)));
         });
     }
 
     fn follow(self: &Rc<Self>, ride: RideId) {
-        Shelf::Session.set(FOLLOWED, ride.as_str());
+        BrowserStorage::Session.set(FOLLOWED, ride.as_str());
         self.store.apply(Update::RideConnection(None));
         let this = self.clone();
         let watch = RideWatch {
             client: self.client.clone(),
             store: self.store,
             ride,
-            following: Following::default(),
+            following: FollowedRideState::default(),
             on_refused: Box::new(move |status| {
                 this.unfollow();
-                this.store.apply(Update::Action(Remote::Failed(failure(status))));
+                this.store.apply(Update::Action(RemoteData::Failed(failure(status))));
             }),
         };
         self.keep_open(Box::new(watch), self.followed.open());
     }
 
     fn unfollow(&self) {
-        Shelf::Session.remove(FOLLOWED);
+        BrowserStorage::Session.remove(FOLLOWED);
         self.followed.close();
         self.store.apply(Update::RideConnection(None));
         self.store.apply(Update::Followed(None));
@@ -345,7 +345,7 @@ impl Controller {
             store: self.store,
             viewport: self.viewport.clone(),
             opened_for: self.viewport.get(),
-            afresh: false,
+            without_cursors: false,
             live: false,
             on_live: Box::new(move || {
                 // After a reconnect the server may be another one, with another city.
@@ -364,7 +364,7 @@ impl Controller {
         spawn(self.client.keep_open(stream, is_online(), signals));
     }
 
-    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`nowhere`].
+    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`initial_viewport`].
     fn load_city(self: &Rc<Self>) {
         let this = self.clone();
         let on_failure = move || this.watch_fleet();
@@ -396,7 +396,7 @@ impl Controller {
         let answer = self.client.unary(&LIST, &request).await;
         let answer = answer.map(|list| {
             let has_more = !list.next_page_token.is_empty();
-            (good_part(decode::rides(list.rides)), has_more)
+            (warn_invalid(decode::rides(list.rides)), has_more)
         });
         let answer = answer.map_err(|status| failure(&status));
         self.store.apply(Update::Rides { answer, now: browser::now() });
@@ -422,7 +422,7 @@ impl Controller {
 }
 
 /// Returns the valid items, and writes the error of the others to the console.
-fn good_part<T>((good, wrong): Partly<T>) -> T {
+fn warn_invalid<T>((good, wrong): WithInvalid<T>) -> T {
     if let Some(why) = wrong {
         browser::warn_once(&why.to_string());
     }
@@ -438,15 +438,15 @@ fn wire_type(kind: RideType) -> v1::RideType {
 
 /// Returns `true` if the response determines the result of the booking.
 /// After any other error an earlier attempt may still have booked the ride, so the same booking keeps its request id.
-fn is_settled<T>(answer: &Result<T, Status>) -> bool {
+fn is_conclusive<T>(answer: &Result<T, Status>) -> bool {
     answer.as_ref().map_or_else(|status| status.code() == Code::InvalidArgument, |_| true)
 }
 
 /// Returns the rider id of this browser, which is created at the first use.
-fn own_id() -> String {
-    Shelf::Local.get(RIDER).unwrap_or_else(|| {
+fn load_rider_id() -> String {
+    BrowserStorage::Local.get(RIDER).unwrap_or_else(|| {
         let id = browser::random_uuid();
-        Shelf::Local.set(RIDER, &id);
+        BrowserStorage::Local.set(RIDER, &id);
         id
     })
 }
@@ -457,7 +457,7 @@ fn failure(status: &Status) -> Failure {
 
 /// Returns a small area in the ocean. The fleet stream watches it until the map sets its area, because the
 /// stream must show whether the server is available even without a map.
-fn nowhere() -> Bounds {
+fn initial_viewport() -> Bounds {
     let gulf_of_guinea = LatLng::new(0.0, 0.0).ok();
     Bounds::around(gulf_of_guinea).expect("a point on Earth makes a box")
 }

@@ -29,13 +29,13 @@ impl Malformed {
     pub(super) const RIDE_WITHOUT_BEGINNING: Self = Self("a ride without its beginning");
 }
 
-type Decoded<T> = Result<T, Malformed>;
+type DecodeResult<T> = Result<T, Malformed>;
 
 /// A result with the valid items, and the last error if some items were invalid.
-pub type Partly<T> = (T, Option<Malformed>);
+pub type WithInvalid<T> = (T, Option<Malformed>);
 
 /// Collects the valid items, and the last error.
-fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
+fn collect_valid<T>(items: impl IntoIterator<Item = DecodeResult<T>>) -> WithInvalid<Vec<T>> {
     let mut wrong = None;
     let good = items.into_iter().filter_map(|item| item.map_err(|why| wrong = Some(why)).ok()).collect();
     (good, wrong)
@@ -45,14 +45,14 @@ fn keep_good<T>(items: impl IntoIterator<Item = Decoded<T>>) -> Partly<Vec<T>> {
 ///
 /// # Errors
 /// If `message` is not a valid protobuf message.
-pub fn fleet_frame(message: Bytes) -> Result<Partly<FleetFrame>, Status> {
+pub fn fleet_frame(message: Bytes) -> Result<WithInvalid<FleetFrame>, Status> {
     grpc_web_fetch::decode(message).map(frame_of)
 }
 
-fn frame_of(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
-    let (cells, wrong) = keep_good(message.cells.iter().map(cell_update));
+fn frame_of(message: v1::WatchFleetResponse) -> WithInvalid<FleetFrame> {
+    let (cells, wrong) = collect_valid(message.cells.iter().map(cell_update));
     let (densities, misplaced) =
-        keep_good(message.densities.iter().map(|density| Ok((cell(density.cell)?, density.cars))));
+        collect_valid(message.densities.iter().map(|density| Ok((cell(density.cell)?, density.cars))));
     let detail = match message.detail() {
         v1::MapDetail::Unspecified => None,
         v1::MapDetail::Cars => Some(Detail::Cars),
@@ -75,11 +75,11 @@ fn frame_of(message: v1::WatchFleetResponse) -> Partly<FleetFrame> {
     (frame, wrong.or(misplaced))
 }
 
-fn cell(number: u32) -> Decoded<Cell> {
+fn cell(number: u32) -> DecodeResult<Cell> {
     Cell::new(number).ok_or(Malformed("a cell that is not on Earth"))
 }
 
-fn cell_update(frame: &v1::CellFrame) -> Decoded<CellUpdate> {
+fn cell_update(frame: &v1::CellFrame) -> DecodeResult<CellUpdate> {
     let cell = cell(frame.cell)?;
     let count = frame.cars.len();
     let columns = [frame.dx.len(), frame.dy.len(), frame.headings.len(), frame.states.len()];
@@ -127,8 +127,8 @@ fn car_state(state: i32) -> CarState {
     }
 }
 
-pub(super) fn streets(streets: Vec<v1::Street>) -> Partly<Vec<Street>> {
-    keep_good(streets.into_iter().map(|street| {
+pub(super) fn streets(streets: Vec<v1::Street>) -> WithInvalid<Vec<Street>> {
+    collect_valid(streets.into_iter().map(|street| {
         Ok(Street {
             class: street_class(street.class()),
             line: line(street.path.as_ref(), 2)?,
@@ -150,8 +150,8 @@ fn street_class(class: v1::StreetClass) -> StreetClass {
     }
 }
 
-pub(super) fn areas(areas: Vec<v1::Area>) -> Partly<Vec<Area>> {
-    keep_good(areas.into_iter().map(|area| {
+pub(super) fn areas(areas: Vec<v1::Area>) -> WithInvalid<Vec<Area>> {
+    collect_valid(areas.into_iter().map(|area| {
         let kind = match area.kind() {
             v1::AreaKind::Building => AreaKind::Building,
             v1::AreaKind::Water => AreaKind::Water,
@@ -159,13 +159,13 @@ pub(super) fn areas(areas: Vec<v1::Area>) -> Partly<Vec<Area>> {
             v1::AreaKind::Square => AreaKind::Square,
             v1::AreaKind::Unspecified => return Err(Malformed("an area of unknown kind")),
         };
-        let rings = area.rings.iter().map(|ring| line(Some(ring), 3)).collect::<Decoded<Vec<_>>>()?;
+        let rings = area.rings.iter().map(|ring| line(Some(ring), 3)).collect::<DecodeResult<Vec<_>>>()?;
         Ok(Area { kind, rings, name: area.name, height_m: area.height_m })
     }))
 }
 
-pub(super) fn rails(rails: Vec<v1::Rail>) -> Partly<Vec<Rail>> {
-    keep_good(rails.into_iter().map(|rail| {
+pub(super) fn rails(rails: Vec<v1::Rail>) -> WithInvalid<Vec<Rail>> {
+    collect_valid(rails.into_iter().map(|rail| {
         let kind = match rail.kind() {
             v1::RailKind::Train => RailKind::Train,
             v1::RailKind::Tram => RailKind::Tram,
@@ -176,32 +176,32 @@ pub(super) fn rails(rails: Vec<v1::Rail>) -> Partly<Vec<Rail>> {
     }))
 }
 
-pub(super) fn bounds(bounds: Option<v1::Bounds>) -> Decoded<Bounds> {
+pub(super) fn bounds(bounds: Option<v1::Bounds>) -> DecodeResult<Bounds> {
     bounds.and_then(|bounds| bounds.try_into().ok()).ok_or(Malformed("invalid bounds"))
 }
 
 /// Decodes a line of at least `at_least` points.
-fn line(path: Option<&v1::Path>, at_least: usize) -> Decoded<Vec<LatLng>> {
+fn line(path: Option<&v1::Path>, at_least: usize) -> DecodeResult<Vec<LatLng>> {
     let line = path.and_then(unpack_path).filter(|line| line.len() >= at_least);
     line.ok_or(Malformed("a line that is invalid or too short"))
 }
 
 /// Decodes a route. An absent route is empty.
-pub(super) fn route(path: Option<&v1::Path>) -> Decoded<Vec<LatLng>> {
+pub(super) fn route(path: Option<&v1::Path>) -> DecodeResult<Vec<LatLng>> {
     path.map_or(Ok(Vec::new()), |path| unpack_path(path).ok_or(Malformed("an invalid route")))
 }
 
-pub(super) fn point(location: Option<v1::Location>) -> Decoded<LatLng> {
+pub(super) fn point(location: Option<v1::Location>) -> DecodeResult<LatLng> {
     location.and_then(|location| location.try_into().ok()).ok_or(Malformed("a place that is not on Earth"))
 }
 
-pub(super) fn place(name: String, location: Option<v1::Location>) -> Decoded<Place> {
+pub(super) fn place(name: String, location: Option<v1::Location>) -> DecodeResult<Place> {
     Ok(Place { name, at: point(location)? })
 }
 
 /// Converts the streets that a search found. If several streets have the same name, "near" is a part of each name.
-pub(super) fn places(places: Vec<v1::Place>) -> Partly<Vec<Place>> {
-    keep_good(places.into_iter().map(|found| {
+pub(super) fn places(places: Vec<v1::Place>) -> WithInvalid<Vec<Place>> {
+    collect_valid(places.into_iter().map(|found| {
         let v1::Place { mut name, location, near } = found;
         if !near.is_empty() {
             name = [&name, ", near ", &near].concat();
@@ -210,7 +210,7 @@ pub(super) fn places(places: Vec<v1::Place>) -> Partly<Vec<Place>> {
     }))
 }
 
-pub(super) fn ride(ride: v1::Ride) -> Decoded<Ride> {
+pub(super) fn ride(ride: v1::Ride) -> DecodeResult<Ride> {
     let place_of = |name, at: Option<v1::Location>| at.map(|at| place(name, Some(at))).transpose();
     Ok(Ride {
         state: ride_state(ride.state())?,
@@ -235,11 +235,11 @@ pub(super) fn ride(ride: v1::Ride) -> Decoded<Ride> {
     })
 }
 
-pub(super) fn rides(rides: Vec<v1::Ride>) -> Partly<Vec<Ride>> {
-    keep_good(rides.into_iter().map(ride))
+pub(super) fn rides(rides: Vec<v1::Ride>) -> WithInvalid<Vec<Ride>> {
+    collect_valid(rides.into_iter().map(ride))
 }
 
-fn ride_state(state: v1::RideState) -> Decoded<RideState> {
+fn ride_state(state: v1::RideState) -> DecodeResult<RideState> {
     Ok(match state {
         v1::RideState::Requested => RideState::Requested,
         v1::RideState::Offered => RideState::Offered,
@@ -253,7 +253,7 @@ fn ride_state(state: v1::RideState) -> Decoded<RideState> {
     })
 }
 
-pub(super) fn quote(quote: v1::QuoteResponse) -> Decoded<Quote> {
+pub(super) fn quote(quote: v1::QuoteResponse) -> DecodeResult<Quote> {
     Ok(Quote {
         fare: money(quote.fare),
         pickup_eta_s: quote.pickup_eta.as_ref().map(|eta| whole_seconds(Some(eta))),

@@ -7,14 +7,14 @@ use rides_proto::{
 };
 use rustc_hash::FxHashMap;
 
-use super::pace::Pace;
+use super::glide_timing::GlideTiming;
 use crate::model::{CarGlide, CarState, CarsInView, Detail, Millis};
 
 /// The longest glide in metres. A car that moved further between two reports is drawn at its new position at once.
 const JUMP_M: f64 = 300.0;
 /// A longer time between two reports means that the car stood still. It does not count for the interval of its
 /// reports.
-const STOOD_STILL: Millis = 1_500.0;
+const MAX_REPORT_GAP: Millis = 1_500.0;
 
 /// A message of the fleet stream.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -89,7 +89,7 @@ pub struct FleetModel {
     /// The area that the screen shows; `None` before the map has set it.
     screen: Option<Screen>,
     epoch: String,
-    pace: Pace,
+    pace: GlideTiming,
     revision: u64,
 }
 
@@ -298,17 +298,17 @@ impl FleetModel {
 
     fn report(&mut self, update: &CellUpdate, report: &CarReport, time: f64, now: Millis) {
         let Some(car) = self.cars.get_mut(&report.number) else {
-            let glide = standing(report, now);
+            let glide = glide_at_rest(report, now);
             let car = Car { cell: update.cell, tick: update.tick, at: report.at, gap: 1.0, glide };
             self.cars.insert(report.number, car);
             return;
         };
         let Some(gap) = update.tick.checked_sub(car.tick) else { return };
-        if gap > 0 && self.pace.ticks(gap) < STOOD_STILL {
+        if gap > 0 && self.pace.ticks(gap) < MAX_REPORT_GAP {
             car.gap += (gap as f64 - car.gap) / 4.0;
         }
         (car.cell, car.tick, car.at) = (update.cell, update.tick, report.at);
-        car.glide = onwards(&car.glide, report, now, self.pace.due(time, car.gap, now));
+        car.glide = glide_to(&car.glide, report, now, self.pace.due(time, car.gap, now));
     }
 
     fn remove_absent(&mut self, news: &[&CellUpdate]) {
@@ -334,7 +334,7 @@ fn unit(point: WorldPoint) -> (f64, f64) {
     (unit(point.x), unit(point.y))
 }
 
-fn standing(report: &CarReport, now: Millis) -> CarGlide {
+fn glide_at_rest(report: &CarReport, now: Millis) -> CarGlide {
     let at = unit(report.at);
     CarGlide {
         number: report.number,
@@ -349,11 +349,11 @@ fn standing(report: &CarReport, now: Millis) -> CarGlide {
 }
 
 /// Returns the glide from the car's drawn position at `now` to its reported position, where it arrives at `due`.
-fn onwards(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> CarGlide {
+fn glide_to(glide: &CarGlide, report: &CarReport, now: Millis, due: Millis) -> CarGlide {
     let (from, from_turn) = drawn(glide, now);
     let to = unit(report.at);
     if distance_m(from, to) > JUMP_M {
-        return standing(report, now);
+        return glide_at_rest(report, now);
     }
     let from_turn = from_turn - from_turn.floor();
     let to_turn = from_turn + short_way(report.turn - from_turn);

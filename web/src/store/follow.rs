@@ -9,7 +9,7 @@ use crate::model::{FollowedRide, Money, Progress, Resumed, Ride, RideState, Time
 
 /// The reason why a message cannot be applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum Misfit {
+pub(super) enum EventError {
     /// Events before this one are missing. A new stream from the newest known version on will bring them.
     #[error("the server sent event {got} after event {after}")]
     Gap {
@@ -25,7 +25,7 @@ pub(super) enum Misfit {
 
 /// The result of a `Rides.Watch` stream and all its reconnects: every event once, in order.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Following {
+pub(super) struct FollowedRideState {
     /// The epoch of the journal; empty before the first response.
     epoch: String,
     /// The number of the newest event.
@@ -40,7 +40,7 @@ pub(super) struct Following {
     followed: Option<FollowedRide>,
 }
 
-impl Following {
+impl FollowedRideState {
     /// Returns the cursor for the next stream: the epoch, and the version after which it continues.
     pub(super) fn cursor(&self) -> (String, u64) {
         (self.epoch.clone(), self.version)
@@ -59,7 +59,7 @@ impl Following {
     /// Applies a message. Returns `true` if an event changed the ride.
     /// Fails if events are missing before this one, or if the message is not valid. After an error nothing has
     /// changed but the count of gaps.
-    pub(super) fn apply(&mut self, message: v1::WatchResponse) -> Result<bool, Misfit> {
+    pub(super) fn apply(&mut self, message: v1::WatchResponse) -> Result<bool, EventError> {
         use v1::watch_response::Message;
         match message.message {
             Some(Message::Opened(opened)) => self.open(opened),
@@ -86,7 +86,7 @@ impl Following {
         }
     }
 
-    fn event(&mut self, event: v1::RideEvent) -> Result<bool, Misfit> {
+    fn event(&mut self, event: v1::RideEvent) -> Result<bool, EventError> {
         if event.version <= self.version {
             self.repeats += 1;
             if let Some(resumed) = self.followed.as_mut().and_then(|followed| followed.resumed.as_mut()) {
@@ -96,7 +96,7 @@ impl Following {
         }
         if event.version > self.version + 1 {
             self.gaps += 1;
-            return Err(Misfit::Gap { after: self.version, got: event.version });
+            return Err(EventError::Gap { after: self.version, got: event.version });
         }
         let (version, at) = (event.version, decode::unix_millis(event.time.as_ref()));
         let first = self.version == 0;
@@ -306,15 +306,15 @@ mod tests {
         Event::Assigned(v1::Assigned { car_id: 17, driver_id: "d".to_owned() })
     }
 
-    fn following(messages: impl IntoIterator<Item = v1::WatchResponse>) -> Following {
-        let mut following = Following::default();
+    fn following(messages: impl IntoIterator<Item = v1::WatchResponse>) -> FollowedRideState {
+        let mut following = FollowedRideState::default();
         for message in messages {
             following.apply(message).expect("well formed");
         }
         following
     }
 
-    fn ride(following: &Following) -> &Ride {
+    fn ride(following: &FollowedRideState) -> &Ride {
         &following.followed().expect("an event came").ride
     }
 
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn a_gap_changes_nothing_and_is_said_after_the_resume() {
         let mut following = following([opened("e", false, 4), event(1, requested())]);
-        assert_eq!(following.apply(event(3, assigned())), Err(Misfit::Gap { after: 1, got: 3 }));
+        assert_eq!(following.apply(event(3, assigned())), Err(EventError::Gap { after: 1, got: 3 }));
         assert_eq!((following.cursor().1, ride(&following).state), (1, RideState::Requested));
         for message in [opened("e", true, 3), event(2, offered()), event(2, offered()), event(3, assigned())]
         {
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn what_the_server_has_and_does_not_send_is_missed() {
         let mut following = following([opened("e", false, 1), event(1, requested())]);
-        let missed = |following: &Following| following.followed().map(FollowedRide::missed);
+        let missed = |following: &FollowedRideState| following.followed().map(FollowedRide::missed);
         following.apply(opened("e", true, 3)).expect("fits");
         assert_eq!(missed(&following), Some(2));
         following.apply(event(2, offered())).expect("fits");
@@ -406,7 +406,7 @@ mod tests {
         let followed = following.followed().expect("followed");
         assert_eq!((followed.timeline.len(), followed.missed()), (3, 0));
         assert_eq!(followed.timeline[1].state, RideState::Requested);
-        assert!(Following::default().apply(unknown).is_err());
+        assert!(FollowedRideState::default().apply(unknown).is_err());
     }
 
     #[test]
@@ -458,9 +458,11 @@ mod tests {
 
     #[test]
     fn a_ride_without_its_beginning_is_refused() {
-        assert!(Following::default().apply(event(2, offered())).is_err());
+        assert!(FollowedRideState::default().apply(event(2, offered())).is_err());
         assert!(
-            Following::default().apply(event(1, Event::Requested(v1::Requested { ride: None }))).is_err()
+            FollowedRideState::default()
+                .apply(event(1, Event::Requested(v1::Requested { ride: None })))
+                .is_err()
         );
     }
 
@@ -495,7 +497,7 @@ mod tests {
 
     /// A server whose streams omit and repeat events, and end at any point.
     struct Faulty {
-        following: Following,
+        following: FollowedRideState,
         epoch: u32,
         head: u64,
         /// The next version that the open stream sends.
@@ -544,7 +546,7 @@ mod tests {
         /// it is complete after a stream without faults.
         #[test]
         fn every_event_is_there_once_and_in_order(fates in prop::collection::vec(fate(), 0..80)) {
-            let mut server = Faulty { following: Following::default(), epoch: 1, head: 1, next: 1 };
+            let mut server = Faulty { following: FollowedRideState::default(), epoch: 1, head: 1, next: 1 };
             server.open();
             for fate in fates {
                 server.suffers(fate);

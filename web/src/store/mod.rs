@@ -9,7 +9,7 @@ use rides_proto::{
 };
 
 use crate::model::{
-    CityMap, Connection, Failure, FollowedRide, Identity, Millis, Place, Quote, Remote, Ride, RideList,
+    CityMap, Connection, Failure, FollowedRide, Identity, Millis, Place, Quote, RemoteData, Ride, RideList,
     RideType,
 };
 
@@ -18,12 +18,12 @@ mod controller;
 mod decode;
 mod fleet;
 mod follow;
-mod pace;
-mod running;
+mod glide_timing;
+mod tasks;
 mod watch;
 
 pub use controller::Commands;
-pub use decode::{Malformed, Partly, fleet_frame};
+pub use decode::{Malformed, WithInvalid, fleet_frame};
 pub use fleet::{CarMove, CarReport, CellUpdate, FleetFrame, FleetModel, Screen};
 
 /// Creates the store and starts the tasks that fill it. Called once, inside the page's root component.
@@ -43,21 +43,21 @@ pub struct Store {
     /// The connection of the page: the worse one of its streams.
     pub connection: ReadSignal<Connection>,
     /// `Failed` with the reason while the newest fleet stream was refused, else `Idle`.
-    pub refusal: ReadSignal<Remote<()>>,
+    pub refusal: ReadSignal<RemoteData<()>>,
     /// The newest rides.
     pub rides: ReadSignal<RideList>,
     /// The ride that the person follows.
     pub followed: ReadSignal<Option<FollowedRide>>,
     /// The quote for the chosen pickup and drop-off.
-    pub quote: ReadSignal<Remote<Quote>>,
+    pub quote: ReadSignal<RemoteData<Quote>>,
     /// The newest booking or cancellation, while it runs or if it failed.
-    pub action: ReadSignal<Remote<()>>,
+    pub action: ReadSignal<RemoteData<()>>,
     /// The result of the newest street search.
-    pub places: ReadSignal<Remote<Vec<Place>>>,
+    pub places: ReadSignal<RemoteData<Vec<Place>>>,
     /// The identity of the page at the server.
     pub identity: ReadSignal<Identity>,
     /// The newest sign-in with a token, while it runs or if it failed.
-    pub sign_in: ReadSignal<Remote<()>>,
+    pub sign_in: ReadSignal<RemoteData<()>>,
     /// The cars.
     pub fleet: StoredValue<Rc<RefCell<FleetModel>>, LocalStorage>,
     write: Writers,
@@ -68,20 +68,20 @@ pub struct Store {
 struct Writers {
     city: WriteSignal<Option<Arc<CityMap>>>,
     connection: WriteSignal<Connection>,
-    refusal: WriteSignal<Remote<()>>,
+    refusal: WriteSignal<RemoteData<()>>,
     rides: WriteSignal<RideList>,
     followed: WriteSignal<Option<FollowedRide>>,
-    quote: WriteSignal<Remote<Quote>>,
-    action: WriteSignal<Remote<()>>,
-    places: WriteSignal<Remote<Vec<Place>>>,
+    quote: WriteSignal<RemoteData<Quote>>,
+    action: WriteSignal<RemoteData<()>>,
+    places: WriteSignal<RemoteData<Vec<Place>>>,
     identity: WriteSignal<Identity>,
-    sign_in: WriteSignal<Remote<()>>,
-    kept: StoredValue<Kept>,
+    sign_in: WriteSignal<RemoteData<()>>,
+    connections: StoredValue<StreamConnections>,
 }
 
 /// The connections of both streams, from which [`Store::connection`] is derived.
 #[derive(Clone, Copy)]
-struct Kept {
+struct StreamConnections {
     fleet: Connection,
     /// `None` unless a ride is followed that has not ended.
     ride: Option<Connection>,
@@ -95,7 +95,7 @@ pub enum Update {
     /// The state of the fleet stream. It is always open, and so shows the state of the page.
     Connection(Connection),
     /// `Failed` if the newest fleet stream was refused, else `Idle`.
-    Refusal(Remote<()>),
+    Refusal(RemoteData<()>),
     /// The state of the followed ride's stream; `None` if there is no such stream.
     RideConnection(Option<Connection>),
     /// A message of the fleet stream.
@@ -123,15 +123,15 @@ pub enum Update {
     /// The ride that the person follows, if any.
     Followed(Option<FollowedRide>),
     /// The state of the quote.
-    Quote(Remote<Quote>),
+    Quote(RemoteData<Quote>),
     /// The state of a booking or a cancellation.
-    Action(Remote<()>),
+    Action(RemoteData<()>),
     /// The state of a street search.
-    Places(Remote<Vec<Place>>),
+    Places(RemoteData<Vec<Place>>),
     /// The new identity of the page at the server.
     Identity(Identity),
     /// The state of a sign-in with a token.
-    SignIn(Remote<()>),
+    SignIn(RemoteData<()>),
 }
 
 impl Store {
@@ -139,14 +139,14 @@ impl Store {
     pub fn new() -> Self {
         let (city, set_city) = signal(None);
         let (connection, set_connection) = signal(Connection::NEW);
-        let (refusal, set_refusal) = signal(Remote::Idle);
+        let (refusal, set_refusal) = signal(RemoteData::Idle);
         let (rides, set_rides) = signal(RideList::default());
         let (followed, set_followed) = signal(None);
-        let (quote, set_quote) = signal(Remote::Idle);
-        let (action, set_action) = signal(Remote::Idle);
-        let (places, set_places) = signal(Remote::Idle);
-        let (identity, set_identity) = signal(Identity::Nobody);
-        let (sign_in, set_sign_in) = signal(Remote::Idle);
+        let (quote, set_quote) = signal(RemoteData::Idle);
+        let (action, set_action) = signal(RemoteData::Idle);
+        let (places, set_places) = signal(RemoteData::Idle);
+        let (identity, set_identity) = signal(Identity::Anonymous);
+        let (sign_in, set_sign_in) = signal(RemoteData::Idle);
         let write = Writers {
             city: set_city,
             connection: set_connection,
@@ -158,7 +158,7 @@ impl Store {
             places: set_places,
             identity: set_identity,
             sign_in: set_sign_in,
-            kept: StoredValue::new(Kept { fleet: Connection::NEW, ride: None }),
+            connections: StoredValue::new(StreamConnections { fleet: Connection::NEW, ride: None }),
         };
         let fleet = StoredValue::new_local(Rc::default());
         Self {
@@ -181,15 +181,21 @@ impl Store {
     pub fn apply(&self, update: Update) {
         match update {
             Update::City(city) => self.write.city.set(Some(city)),
-            Update::Connection(fleet) => self.connect(Kept { fleet, ..self.write.kept.get_value() }),
+            Update::Connection(fleet) => {
+                self.set_connections(StreamConnections { fleet, ..self.write.connections.get_value() });
+            }
             Update::Refusal(refusal) => self.write.refusal.set(refusal),
-            Update::RideConnection(ride) => self.connect(Kept { ride, ..self.write.kept.get_value() }),
+            Update::RideConnection(ride) => {
+                self.set_connections(StreamConnections { ride, ..self.write.connections.get_value() });
+            }
             Update::Fleet { frame, now } => {
                 self.fleet.with_value(|fleet| fleet.borrow_mut().apply(&frame, now));
             }
             Update::ForgetCars => self.fleet.with_value(|fleet| fleet.borrow_mut().forget_cars()),
             Update::Viewport(bounds) => self.fleet.with_value(|fleet| fleet.borrow_mut().keep_within(bounds)),
-            Update::Rides { answer, now } => self.write.rides.update(|list| look(list, answer, now)),
+            Update::Rides { answer, now } => {
+                self.write.rides.update(|list| apply_list_response(list, answer, now));
+            }
             Update::ForgetRides => self.write.rides.set(RideList::default()),
             Update::Ride(ride) => self.write.rides.update(|list| merge_ride(&mut list.rides, ride)),
             Update::Followed(followed) => self.write.followed.set(followed),
@@ -201,8 +207,8 @@ impl Store {
         }
     }
 
-    fn connect(&self, kept: Kept) {
-        self.write.kept.set_value(kept);
+    fn set_connections(&self, kept: StreamConnections) {
+        self.write.connections.set_value(kept);
         let page = kept.ride.map_or(kept.fleet, |ride| kept.fleet.or_worse(ride));
         set_if_new(self.connection, self.write.connection, page);
     }
@@ -221,11 +227,11 @@ fn set_if_new<T: PartialEq + Send + Sync + 'static>(read: ReadSignal<T>, write: 
 }
 
 /// Applies the response to a request for the newest rides.
-fn look(list: &mut RideList, answer: Result<(Vec<Ride>, bool), Failure>, now: Millis) {
+fn apply_list_response(list: &mut RideList, answer: Result<(Vec<Ride>, bool), Failure>, now: Millis) {
     match answer {
         Ok((newest, has_more)) => {
             let rides = merge_page(&list.rides, newest);
-            *list = RideList { rides, has_more, answered_at: Some(now), failure: None };
+            *list = RideList { rides, has_more, received_at: Some(now), failure: None };
         }
         Err(failure) => list.failure = Some(failure),
     }
@@ -283,7 +289,7 @@ pub enum Command {
     /// Search street names.
     FindPlaces(String),
     /// Watch the cars in these bounds, which the map shows now.
-    Look(Bounds),
+    WatchArea(Bounds),
     /// Try to connect now, without waiting for the next attempt.
     Reconnect,
     /// Clear this failure of the last action.
@@ -331,7 +337,7 @@ mod tests {
             Update::ForgetRides,
         ] {
             store.apply(update);
-            let RideList { rides, answered_at, failure, .. } = store.rides.get_untracked();
+            let RideList { rides, received_at: answered_at, failure, .. } = store.rides.get_untracked();
             told.push((rides.len(), answered_at, failure.is_some()));
         }
         assert_eq!(told, [(0, None, true), (1, Some(2.0), false), (1, Some(2.0), true), (0, None, false)]);
@@ -342,7 +348,7 @@ mod tests {
         let owner = Owner::new();
         owner.set();
         let store = Store::new();
-        let connection = |link| Connection { link, heard_at: Some(1.0) };
+        let connection = |link| Connection { link, last_frame_at: Some(1.0) };
         let (live, waiting) = (connection(Link::Live), connection(Link::Waiting { retry_at: 2.0 }));
         let mut told = Vec::new();
         for update in [

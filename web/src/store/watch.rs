@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use super::{
     Store, Update, decode,
-    follow::{Following, Misfit},
+    follow::{EventError, FollowedRideState},
 };
 use crate::{
     api::{
@@ -18,7 +18,7 @@ use crate::{
         methods::{WATCH_FLEET, WATCH_RIDE},
     },
     browser,
-    model::{Connection, Millis, Remote},
+    model::{Connection, Millis, RemoteData},
 };
 
 /// The maximum number of cursors in a request.
@@ -34,7 +34,7 @@ pub(super) struct FleetWatch {
     pub(super) opened_for: Bounds,
     /// `true` if the newest stream was opened without cursors, because there were too many. Its first message
     /// then has every car.
-    pub(super) afresh: bool,
+    pub(super) without_cursors: bool,
     /// Called each time that the connection becomes live.
     pub(super) on_live: Box<dyn Fn()>,
     pub(super) live: bool,
@@ -50,8 +50,8 @@ impl ResumableStream for FleetWatch {
                 seen.map(|(cell, tick)| v1::CellCursor { cell: cell.number(), tick }).collect();
             (fleet.epoch().to_owned(), cursors)
         });
-        self.afresh = cursors.len() > MAX_CURSORS;
-        let cursors = if self.afresh { Vec::new() } else { cursors };
+        self.without_cursors = cursors.len() > MAX_CURSORS;
+        let cursors = if self.without_cursors { Vec::new() } else { cursors };
         let viewport = Some(self.opened_for.into());
         let request = v1::WatchFleetRequest { viewport, cursors, epoch, moves: true, coarse: true };
         self.client.open(&WATCH_FLEET, &request, deadline)
@@ -62,7 +62,7 @@ impl ResumableStream for FleetWatch {
         if let Some(why) = wrong {
             browser::warn_once(&why.to_string());
         }
-        if first && self.afresh {
+        if first && self.without_cursors {
             self.store.apply(Update::ForgetCars);
         }
         self.store.apply(Update::Fleet { frame, now: browser::now() });
@@ -85,9 +85,9 @@ impl ResumableStream for FleetWatch {
     fn ended(&mut self, end: &Result<(), Status>) -> bool {
         let refusal = match end {
             Err(status) if failure::is_refused(status) => {
-                Remote::Failed(failure::failure(status, browser::now()))
+                RemoteData::Failed(failure::failure(status, browser::now()))
             }
-            _ => Remote::Idle,
+            _ => RemoteData::Idle,
         };
         self.store.apply(Update::Refusal(refusal));
         true
@@ -104,7 +104,7 @@ pub(super) struct RideWatch {
     pub(super) client: Client,
     pub(super) store: Store,
     pub(super) ride: RideId,
-    pub(super) following: Following,
+    pub(super) following: FollowedRideState,
     /// Called when this ride cannot be followed, for example because it does not exist.
     pub(super) on_refused: Box<dyn Fn(&Status)>,
 }
@@ -120,11 +120,11 @@ impl ResumableStream for RideWatch {
         let changed = self.following.apply(grpc_web_fetch::decode(message)?).or_else(|misfit| {
             browser::warn_once(&misfit.to_string());
             match misfit {
-                Misfit::Gap { .. } => Err(Status::aborted("events are missing")),
-                Misfit::Malformed(why) if self.following.followed().is_none() => {
+                EventError::Gap { .. } => Err(Status::aborted("events are missing")),
+                EventError::Malformed(why) if self.following.followed().is_none() => {
                     Err(Status::data_loss(why.to_string()))
                 }
-                Misfit::Malformed(_) => Ok(false),
+                EventError::Malformed(_) => Ok(false),
             }
         })?;
         let Some(followed) = self.following.followed() else { return Ok(()) };

@@ -107,7 +107,7 @@ impl Html {
 
     /// Returns the HTML of the built page. All its URLs are relative (`./name`). The server replaces `./` by the right
     /// prefix.
-    pub(crate) fn with(&self, assets: &Assets) -> String {
+    pub(crate) fn render(&self, assets: &Assets) -> String {
         let Assets { style, script, wasm, start } = assets;
         let mut html = String::new();
         for piece in &self.pieces {
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn built_files_stand_where_the_program_was() {
         let [style, script, wasm, start] = ["s.css", "r.js", "r.wasm", "start.js"].map(str::to_owned);
-        let built = Html::parse(SOURCE).unwrap().with(&Assets { style, script, wasm, start });
+        let built = Html::parse(SOURCE).unwrap().render(&Assets { style, script, wasm, start });
         assert_eq!(
             built,
             "<html><link rel=\"icon\" href=\"./icon.svg\" />\

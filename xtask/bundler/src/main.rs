@@ -68,24 +68,24 @@ fn bundle(arguments: &Arguments, html: &Html, out: &Path) -> Result<()> {
     }
 
     let styles = html.styles().map(|path| Ok(String::from_utf8(read(path)?)?)).collect::<Result<Vec<_>>>()?;
-    let style = named(out, "style", "css", style::bare(&styles.concat()).as_bytes())?;
+    let style = named(out, "style", "css", style::minify(&styles.concat()).as_bytes())?;
 
     let module = wasm::bindgen(&arguments.wasm)?;
     let names = imports::ShortNames::of(&module.script);
-    let script = names.in_script(&script::lighter(&module.script)?);
-    let mut module = panics::trapping(&names.in_wasm(&module.wasm)?)?;
+    let script = names.in_script(&script::reduce(&module.script)?);
+    let mut module = panics::replace_panics_with_traps(&names.in_wasm(&module.wasm)?)?;
     if let Some(program) = &arguments.wasm_opt {
         module = wasm::optimise(&module, program, &html.wasm_opt_flags())?;
     }
     let wasm = named(out, "rides-web", "wasm", &module)?;
     let script = named(out, "rides-web", "js", script.as_bytes())?;
-    let start = script::bare(
+    let start = script::strip_comments(
         &String::from_utf8(read(html.script())?)
             .context("the script that starts the program is not UTF-8")?,
     );
     let start = named(out, "start", "js", start.as_bytes())?;
 
-    let index = html.with(&Assets { style, script, wasm, start });
+    let index = html.render(&Assets { style, script, wasm, start });
     write(&out.join("index.html"), index.as_bytes())?;
     compress::all(out)
 }

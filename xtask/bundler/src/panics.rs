@@ -15,7 +15,7 @@ const WORD: usize = 4;
 const LOCATION: usize = 4 * WORD;
 
 /// The functions of panics, which never return, by the beginning of their path.
-const NEVER_RETURN: [&str; 15] = [
+const PANIC_FUNCTIONS: [&str; 15] = [
     "core::panicking::",
     "core::str::slice_error_fail",
     "core::slice::index::slice_",
@@ -37,7 +37,7 @@ const NEVER_RETURN: [&str; 15] = [
 ///
 /// # Errors
 /// When `wasm` is not a module.
-pub(crate) fn trapping(wasm: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn replace_panics_with_traps(wasm: &[u8]) -> Result<Vec<u8>> {
     let mut module = Module::from_buffer(wasm).context("the WebAssembly cannot be read")?;
     let functions = module.funcs.iter().filter(|function| matches!(function.kind, FunctionKind::Local(_)));
     let panics = functions.filter(|function| function.name.as_deref().is_some_and(is_panic));
@@ -95,7 +95,7 @@ fn trap(module: &mut Module, function: FunctionId) {
 fn is_panic(name: &str) -> bool {
     let pieces = name.split('[').map(|piece| piece.split_once(']').map_or(piece, |(_, rest)| rest));
     let path: String = pieces.collect();
-    NEVER_RETURN.iter().any(|prefix| path.starts_with(prefix))
+    PANIC_FUNCTIONS.iter().any(|prefix| path.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
             module.exports.add(name, function);
         }
 
-        let module = Module::from_buffer(&trapping(&module.emit_wasm()).unwrap()).unwrap();
+        let module = Module::from_buffer(&replace_panics_with_traps(&module.emit_wasm()).unwrap()).unwrap();
         let body = |name: &str| {
             let function = module.funcs.by_name(name).unwrap();
             let FunctionKind::Local(local) = &module.funcs.get(function).kind else {
@@ -147,6 +147,6 @@ mod tests {
         let trap = body("core[c5933c0ed4e5b6f3]::panicking::panic_bounds_check");
         assert!(matches!(trap, Instr::Unreachable(_)), "{trap:?}");
         assert!(matches!(body("rides_web::answer"), Instr::Const(_)));
-        assert!(trapping(b"no wasm").is_err());
+        assert!(replace_panics_with_traps(b"no wasm").is_err());
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 const LOADER: &str = "async function __wbg_load(";
 
 /// The loader that replaces them. It accepts a response, which is what `web/start.js` has.
-const OWN_LOADER: &str = "\
+const RESPONSE_LOADER: &str = "\
 export default async ({ module_or_path: response }) => {
 const imports = __wbg_get_imports();
 const isWasm = response.headers.get('content-type') === 'application/wasm';
@@ -26,10 +26,10 @@ const DEBUG_STRING: &str = "function debugString(val) {\n";
 ///
 /// # Errors
 /// When the script has no loader of the form that this version of wasm-bindgen writes.
-pub(crate) fn lighter(script: &str) -> Result<String> {
-    let script = bare(script);
+pub(crate) fn reduce(script: &str) -> Result<String> {
+    let script = strip_comments(script);
     let (before, _) = script.split_once(LOADER).context("wasm-bindgen's script has an unknown loader")?;
-    Ok(with_plain_texts(before) + OWN_LOADER)
+    Ok(with_plain_texts(before) + RESPONSE_LOADER)
 }
 
 fn with_plain_texts(script: &str) -> String {
@@ -41,7 +41,7 @@ fn with_plain_texts(script: &str) -> String {
 }
 
 /// Returns the script without indentation, empty lines, and comments that fill whole lines.
-pub(crate) fn bare(script: &str) -> String {
+pub(crate) fn strip_comments(script: &str) -> String {
     let mut bare = String::with_capacity(script.len());
     let mut in_comment = false;
     for line in script.lines().map(str::trim) {
@@ -75,7 +75,7 @@ export class A {
     }
 }
 ";
-        assert_eq!(bare(script), "export class A {\nf(x) {\nreturn x * 2 // twice\n/x;\n}\n}\n");
+        assert_eq!(strip_comments(script), "export class A {\nf(x) {\nreturn x * 2 // twice\n/x;\n}\n}\n");
     }
 
     #[test]
@@ -92,7 +92,7 @@ function initSync() {}
 export { initSync, __wbg_init as default };
 ";
         let kept = "function debugString(val) {\nreturn String(val);\n}\nfunction __wbg_finalize_init() {}\n";
-        assert_eq!(lighter(script).unwrap(), [kept, OWN_LOADER].concat());
-        assert!(lighter("function another() {}").is_err());
+        assert_eq!(reduce(script).unwrap(), [kept, RESPONSE_LOADER].concat());
+        assert!(reduce("function another() {}").is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 /// Returns the style sheet without comments, indentation and line breaks. Its strings must not contain comments or line
 /// breaks.
-pub(crate) fn bare(css: &str) -> String {
+pub(crate) fn minify(css: &str) -> String {
     let lines = without_comments(css);
     let mut bare = String::with_capacity(lines.len());
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -51,7 +51,7 @@ mod tests {
 ";
         let expected = ".pill > .dot,.pill::before{color:red;grid:\"a b\" 1fr \"c d\" auto}\
                         @media (width < 900px){.pill :hover{margin:calc(1px + 2px)}}";
-        assert_eq!(bare(css), expected);
-        assert_eq!(bare("a {\n  b: c\n}\n/* no end"), "a{b:c}");
+        assert_eq!(minify(css), expected);
+        assert_eq!(minify("a {\n  b: c\n}\n/* no end"), "a{b:c}");
     }
 }

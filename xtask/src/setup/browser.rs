@@ -14,7 +14,7 @@ const BROWSERS: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
 
 /// The paths of installed browsers that are not on `PATH`.
-const USUAL_PLACES: [&str; 4] = [
+const INSTALL_PATHS: [&str; 4] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     r"C:\Program Files\Google\Chrome\Application\chrome.exe",
@@ -56,7 +56,7 @@ impl Browser {
 fn chrome() -> Option<PathBuf> {
     named_by("CHROME")
         .or_else(|| BROWSERS.iter().find_map(|name| shell::find(name)))
-        .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()))
+        .or_else(|| INSTALL_PATHS.iter().map(PathBuf::from).find(|place| place.exists()))
 }
 
 fn driver() -> Option<PathBuf> {

@@ -14,14 +14,14 @@ pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PageToolchain {
     /// The current toolchain, which builds everything else.
-    Own,
+    Current,
     /// Debian's toolchain, under its name in rustup.
     Debian,
 }
 
 /// Returns the toolchain that builds the page, if this machine has one.
 pub(crate) fn for_page() -> Option<PageToolchain> {
-    [PageToolchain::Own, PageToolchain::Debian].into_iter().find(|toolchain| toolchain.compiles_wasm())
+    [PageToolchain::Current, PageToolchain::Debian].into_iter().find(|toolchain| toolchain.compiles_wasm())
 }
 
 impl PageToolchain {
@@ -96,7 +96,7 @@ pub(super) fn add_components(components: &[&str]) -> Result<()> {
 /// Installs Clippy in the toolchain that builds the page.
 pub(super) fn add_page_linter() -> Result<()> {
     match for_page().context("no toolchain builds the page")? {
-        PageToolchain::Own => add_components(&["clippy"]),
+        PageToolchain::Current => add_components(&["clippy"]),
         PageToolchain::Debian if debian::is_here() => {
             debian::install_packages(&["rust-web-clippy"], "seconds")
         }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use console::style;
 
-use super::tally::Tally;
+use super::test_counts::TestCounts;
 use crate::{
     build, dist,
     setup::{self, Need},
@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// The longest time that the program may take to start, and to end.
-const WITHIN: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Builds and tests the files for a deployment. If musl or buildah cannot be installed, prints a note and counts as
 /// ignored.
 ///
 /// # Errors
 /// When a build or a check fails.
-pub(super) fn check(tally: &mut Tally) -> Result<()> {
+pub(super) fn check(tally: &mut TestCounts) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::StaticTarget, Need::Buildah]) {
         println!("{} not run: {missing:#}", style("note:").yellow().bold());
         tally.ignored += 1;
@@ -80,7 +80,7 @@ fn serve(container: &str) -> Result<()> {
     let mut run = dist::buildah(&["run", "--env", "RIDES_LISTEN=127.0.0.1:0", container]);
     run.args(["/rides-server", "--cars", "5", "--auth", "open"]).stdout(Stdio::piped());
     let mut child = run.spawn().with_context(|| shell::not_started(&run))?;
-    let tried = try_out(&mut child);
+    let tried = test_container(&mut child);
     if tried.is_err() {
         // The first error counts, so an error of the kill is ignored.
         let _ = child.kill();
@@ -88,7 +88,7 @@ fn serve(container: &str) -> Result<()> {
     tried
 }
 
-fn try_out(child: &mut Child) -> Result<()> {
+fn test_container(child: &mut Child) -> Result<()> {
     let output = child.stdout.take().context("cannot read the output of the program")?;
     let mut lines = BufReader::new(output).lines();
     let line = lines.next().context("the program printed nothing")??;
@@ -141,14 +141,14 @@ fn first_child(process: &str) -> Option<String> {
 
 fn output(mut command: Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output().with_context(|| shell::not_started(&command))?;
-    ensure!(output.status.success(), "`{}` failed ({})", shell::words(&command), output.status);
+    ensure!(output.status.success(), "`{}` failed ({})", shell::command_line(&command), output.status);
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + WITHIN;
+    let deadline = Instant::now() + TIMEOUT;
     while !holds() {
-        ensure!(Instant::now() < deadline, "not true within {} s: {what}", WITHIN.as_secs());
+        ensure!(Instant::now() < deadline, "not true within {} s: {what}", TIMEOUT.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())

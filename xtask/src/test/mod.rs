@@ -5,7 +5,7 @@ mod dist;
 pub(crate) mod interop;
 mod size;
 mod steps;
-mod tally;
+mod test_counts;
 #[cfg(test)]
 mod wording;
 
@@ -21,7 +21,7 @@ use console::style;
 pub(crate) use steps::Step;
 
 use crate::setup;
-use tally::Tally;
+use test_counts::TestCounts;
 
 /// The options of a run.
 #[derive(Clone, Copy)]
@@ -33,9 +33,9 @@ pub(crate) struct Options {
 }
 
 /// The result of a step.
-struct Outcome {
+struct StepResult {
     step: Step,
-    tally: Tally,
+    tally: TestCounts,
     took: Duration,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn run(chosen: &[Step], options: Options) -> Result<ExitCode> {
     }
     setup::ensure(&needs)?;
 
-    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut outcomes: Vec<StepResult> = Vec::new();
     for step in steps {
         println!("\n{}", style(format!("━━ {}: {}", step.name(), step.about())).bold());
         let outcome = attempt(step, options);
@@ -71,9 +71,9 @@ pub(crate) fn run(chosen: &[Step], options: Options) -> Result<ExitCode> {
     Ok(report(&outcomes))
 }
 
-fn attempt(step: Step, options: Options) -> Outcome {
+fn attempt(step: Step, options: Options) -> StepResult {
     let started = Instant::now();
-    let mut tally = Tally::default();
+    let mut tally = TestCounts::default();
     let done = step.run(options, &mut tally).and_then(|()| {
         ensure!(tally.passed + tally.ignored > 0 || !step.has_tests(), "no test was run");
         Ok(())
@@ -87,14 +87,14 @@ fn attempt(step: Step, options: Options) -> Outcome {
             tally.failed = tally.failed.max(1);
         }
     }
-    Outcome { step, tally, took: started.elapsed() }
+    StepResult { step, tally, took: started.elapsed() }
 }
 
-fn report(outcomes: &[Outcome]) -> ExitCode {
+fn report(outcomes: &[StepResult]) -> ExitCode {
     println!("\n{:<14}{:>8}{:>8}{:>8}{:>9}", "step", "passed", "failed", "ignored", "time");
-    let mut total = Tally::default();
-    for Outcome { step, tally, took } in outcomes {
-        let Tally { passed, failed, ignored, .. } = tally;
+    let mut total = TestCounts::default();
+    for StepResult { step, tally, took } in outcomes {
+        let TestCounts { passed, failed, ignored, .. } = tally;
         println!("{:<14}{passed:>8}{failed:>8}{ignored:>8}{:>7.0} s", step.name(), took.as_secs_f64());
         total.add(tally);
     }

@@ -14,10 +14,10 @@ const LIMIT: u64 = 200_000;
 pub(super) fn check() -> Result<()> {
     let weights = page::first_load()?;
     println!("{:<46}{:>10}{:>10}", "first load", "plain", "brotli");
-    for page::Weight { name, plain, brotli } in &weights {
+    for page::FileSize { name, plain, brotli } in &weights {
         println!("{name:<46}{plain:>10}{brotli:>10}");
     }
-    let sum = |of: fn(&page::Weight) -> u64| weights.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&page::FileSize) -> u64| weights.iter().map(of).sum::<u64>();
     let total = sum(|weight| weight.brotli);
     println!("{:<46}{:>10}{total:>10}", "", sum(|weight| weight.plain));
     ensure!(!weights.is_empty(), "target/bundle has no page");

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use console::style;
 
-use super::{Options, deps, dist, interop, size, tally::Tally};
+use super::{Options, deps, dist, interop, size, test_counts::TestCounts};
 use crate::{
     page,
     setup::{self, Browser, Need, WASM},
@@ -94,7 +94,7 @@ impl Step {
     ///
     /// # Errors
     /// When the step fails.
-    pub(super) fn run(self, options: Options, tally: &mut Tally) -> Result<()> {
+    pub(super) fn run(self, options: Options, tally: &mut TestCounts) -> Result<()> {
         match self {
             Step::Fmt => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
             Step::Deps => deps::check(),
@@ -128,7 +128,7 @@ fn lint_page() -> Result<()> {
     shell::run(clippy)
 }
 
-fn unit_tests(tally: &mut Tally) -> Result<()> {
+fn unit_tests(tally: &mut TestCounts) -> Result<()> {
     let mut host = shell::cargo(&["test", "--locked", "--no-fail-fast"]);
     host.args(HOST);
     // Both commands run, so that the count includes all tests also when the first one fails.
@@ -136,7 +136,7 @@ fn unit_tests(tally: &mut Tally) -> Result<()> {
     host.and(tally.count(shell::cargo(&["test", "--locked", "--package", "xtask"])))
 }
 
-fn page_tests(tally: &mut Tally) -> Result<()> {
+fn page_tests(tally: &mut TestCounts) -> Result<()> {
     let toolchain = setup::for_page().context("no toolchain builds the page")?;
     let browser = Browser::find().context("no browser")?;
     let runner = shell::find("wasm-bindgen-test-runner").context("no wasm-bindgen-test-runner")?;
@@ -165,7 +165,7 @@ fn trunk_build() -> Result<()> {
     Ok(())
 }
 
-fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
+fn end_to_end(release: bool, tally: &mut TestCounts) -> Result<()> {
     let mut test = in_a_browser(
         release,
         &[
@@ -188,7 +188,7 @@ fn end_to_end(release: bool, tally: &mut Tally) -> Result<()> {
 }
 
 /// Runs the tests with reverse proxies. If a proxy cannot be installed, prints a note, and its tests count as ignored.
-fn behind_proxies(release: bool, tally: &mut Tally) -> Result<()> {
+fn behind_proxies(release: bool, tally: &mut TestCounts) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::Proxies]) {
         println!("{} not all proxies are tested: {missing:#}", style("note:").yellow().bold());
     }
@@ -217,7 +217,7 @@ fn in_a_browser(release: bool, files: &[&str]) -> Result<Command> {
 
 /// Runs the interop test against the server program in RIDES_INTEROP_SERVER, else against one built here. If Node,
 /// Python, curl, Go or a browser cannot be installed, prints a note and counts as ignored.
-fn foreign_clients(options: Options, tally: &mut Tally) -> Result<()> {
+fn foreign_clients(options: Options, tally: &mut TestCounts) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::Browser, Need::Peers, Need::Go]) {
         println!("{} not run: {missing:#}", style("note:").yellow().bold());
         tally.ignored += 1;

@@ -1,4 +1,4 @@
-//! A randomized simulation of crashes, refused writes and broken streams: CASES row L27.
+//! A randomized simulation of crashes, refused writes and broken streams: case L27 of docs/failures.md.
 //!
 //! Clients send commands and repeat them until they get a response. Watchers follow rides over the streams of the
 //! service. They read slowly, drop streams and resume them. Meanwhile the journal delays and refuses batches, and the

@@ -242,7 +242,7 @@ async fn an_open_server_gets_no_token() {
     assert_eq!(page.list().await, Ok(()));
     assert!(!page.session.keep_up().await);
     assert_eq!(page.asked(), ["List -"]);
-    assert_eq!(page.identity(), Identity::Nobody);
+    assert_eq!(page.identity(), Identity::Anonymous);
 }
 
 #[tokio::test]

@@ -5,52 +5,52 @@ use std::{fs, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    endings, lateness,
-    programs::{Programs, Running},
+    early_exits, late_frames,
+    programs::{ClientPrograms, RunningProgram},
     readmes,
     servers::Servers,
 };
 use crate::{progress, shell};
 
 /// A function that returns the command of a program by its name.
-pub(super) type Program<'a> = &'a dyn Fn(&str) -> Command;
+pub(super) type CommandOf<'a> = &'a dyn Fn(&str) -> Command;
 
 /// Runs the programs in both languages, and returns the number of checks.
 ///
 /// # Errors
 /// When a program fails, or does not print the expected text.
-pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
+pub(super) fn run(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
     let python = |name: &str| programs.python(&[&format!("{name}.py")]);
     let node = |name: &str| programs.node(&[&format!("{name}.mjs")]);
-    let languages: [(Program, &str); 2] = [(&python, "signed_on"), (&node, "signedOn")];
+    let languages: [(CommandOf, &str); 2] = [(&python, "signed_on"), (&node, "signedOn")];
     let mut count = 0;
     for (program, signed_on) in languages {
         count += a_ride(program, signed_on, &servers.open)?;
-        count += elsewhere(program, servers)?;
+        count += tls_and_token(program, servers)?;
         count += two_servers(program, servers)?;
-        count += endings::failures(program, servers)?;
+        count += early_exits::failures(program, servers)?;
         #[cfg(unix)]
         {
-            count += endings::ctrl_c(program, signed_on, servers)?;
+            count += early_exits::ctrl_c(program, signed_on, servers)?;
         }
     }
-    count += lateness::run(&python, &node, servers)?;
-    Ok(count + readmes::run(programs, servers)? + board(programs, servers)?)
+    count += late_frames::run(&python, &node, servers)?;
+    Ok(count + readmes::run(programs, servers)? + connect_page(programs, servers)?)
 }
 
 /// Books a ride, completes it as a driver, watches its events afterwards, and reports positions.
-fn a_ride(program: Program, signed_on: &str, server: &str) -> Result<u64> {
+fn a_ride(program: CommandOf, signed_on: &str, server: &str) -> Result<u64> {
     let at = |name: &str| {
         let mut command = program(name);
         command.args(["--server", server]);
         command
     };
-    let mut driver = Running::start(&mut at("bidirectional_client"))?;
-    hears(&mut driver, signed_on)?;
+    let mut driver = RunningProgram::start(&mut at("bidirectional_client"))?;
+    wait_for_line(&mut driver, signed_on)?;
     let booked = expect(&mut at("unary_client"), " is RIDE_STATE_")?;
     let ride =
         booked.lines().find_map(|line| line.split_once(" is RIDE_STATE_")).context("no ride")?.0.to_owned();
-    hears(&mut driver, "RIDE_STATE_COMPLETED")?;
+    wait_for_line(&mut driver, "RIDE_STATE_COMPLETED")?;
     while driver.line()?.is_some() {}
     expect(at("watch_client").args(["--ride", &ride]), "completed")?;
     expect(&mut at("track_client"), "took 100 positions")?;
@@ -58,13 +58,13 @@ fn a_ride(program: Program, signed_on: &str, server: &str) -> Result<u64> {
 }
 
 /// Calls a server over TLS, and one with a token: with stubs, and with reflection alone.
-fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
+fn tls_and_token(program: CommandOf, servers: &Servers) -> Result<u64> {
     let mut over_tls = program("unary_client");
     expect(over_tls.args(["--server", &servers.tls, "--ca"]).arg(&servers.ca), " is RIDE_STATE_")?;
     for (name, what) in [("unary_client", " is RIDE_STATE_"), ("reflection_client", "EUR")] {
         let mut with_token = program(name);
         expect(
-            with_token.args(["--server", &servers.strict, "--token-file"]).arg(&servers.token_file),
+            with_token.args(["--server", &servers.with_tokens, "--token-file"]).arg(&servers.token_file),
             what,
         )?;
     }
@@ -72,13 +72,13 @@ fn elsewhere(program: Program, servers: &Servers) -> Result<u64> {
 }
 
 /// Checks that no call fails when one of two servers behind one name stops.
-fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
-    let (one, one_url) = servers.another(&["--cars=0"])?;
-    let (_other, other_url) = servers.another(&["--cars=0"])?;
+fn two_servers(program: CommandOf, servers: &Servers) -> Result<u64> {
+    let (one, one_url) = servers.start_another(&["--cars=0"])?;
+    let (_other, other_url) = servers.start_another(&["--cars=0"])?;
     let [first, second] = [&one_url, &other_url].map(|url| url.trim_start_matches("http://"));
     let mut client = program("two_servers_client");
-    let mut calls = Running::start(client.args(["--server", &format!("ipv4:{first},{second}")]))?;
-    hears(&mut calls, "EUR")?;
+    let mut calls = RunningProgram::start(client.args(["--server", &format!("ipv4:{first},{second}")]))?;
+    wait_for_line(&mut calls, "EUR")?;
     drop(one);
     for _ in 0..4 {
         let said = calls.line()?.context("the client ended early")?;
@@ -88,7 +88,7 @@ fn two_servers(program: Program, servers: &Servers) -> Result<u64> {
 }
 
 /// Checks the page that uses Connect's client: it shows a fare and cars, and the error if the server refuses its calls.
-fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
+fn connect_page(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
     // The page must work with the stubs of `generate` alone, without those that were made for the checks.
     let stubs = programs.node_dir().join("gen");
     fs::remove_dir_all(&stubs).with_context(|| format!("cannot remove {}", stubs.display()))?;
@@ -100,7 +100,8 @@ fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
     let page = programs.node_dir().join("browser");
     for (flag, shown) in [("--auth=open", "EUR"), ("--auth=required", "Unauthenticated: a session is needed")]
     {
-        let (_server, url) = servers.another(&["--cars=30", flag, "--page", &page.to_string_lossy()])?;
+        let (_server, url) =
+            servers.start_another(&["--cars=30", flag, "--page", &page.to_string_lossy()])?;
         let mut look = programs.node(&["interop/board.mjs"]);
         expect(look.arg(&servers.file).arg(url), shown)?;
     }
@@ -111,7 +112,7 @@ fn board(programs: &Programs, servers: &Servers) -> Result<u64> {
 ///
 /// # Errors
 /// When the driver ends before.
-fn hears(driver: &mut Running, what: &str) -> Result<()> {
+fn wait_for_line(driver: &mut RunningProgram, what: &str) -> Result<()> {
     while let Some(line) = driver.line()? {
         if line.contains(what) {
             return Ok(());
@@ -125,12 +126,16 @@ fn hears(driver: &mut Running, what: &str) -> Result<()> {
 /// # Errors
 /// When the program fails, or its output does not contain `what`.
 pub(super) fn expect(command: &mut Command, what: &str) -> Result<String> {
-    let mut running = Running::start(command)?;
+    let mut running = RunningProgram::start(command)?;
     let mut said = String::new();
     while let Some(line) = running.line()? {
         said.push_str(&line);
         said.push('\n');
     }
-    ensure!(said.contains(what), "the output of `{}` does not have {what}: {said}", shell::words(command));
+    ensure!(
+        said.contains(what),
+        "the output of `{}` does not have {what}: {said}",
+        shell::command_line(command)
+    );
     Ok(said)
 }

@@ -10,7 +10,7 @@ const BEGIN: &str = "<!-- interop: written by `cargo xtask test interop --write-
 const END: &str = "<!-- /interop -->\n";
 
 /// The clients and checks of `clients/interop.json`, in the order of the table.
-pub(super) struct List {
+pub(super) struct CheckList {
     clients: Vec<Client>,
     checks: Vec<Check>,
 }
@@ -30,7 +30,7 @@ struct Check {
     only: Option<Vec<String>>,
 }
 
-impl List {
+impl CheckList {
     /// Reads the list from a file.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ fn text_in(row: &Value, name: &str) -> Result<String> {
 
 /// The outcome of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Outcome {
+enum CheckOutcome {
     Passed,
     /// The client does not support it.
     Skipped,
@@ -75,13 +75,13 @@ enum Outcome {
 
 /// The outcomes of all checks. A check without a reported outcome has failed.
 pub(super) struct Matrix {
-    list: List,
+    list: CheckList,
     /// The outcomes by client, kind and check.
-    outcomes: BTreeMap<(String, String, String), Outcome>,
+    outcomes: BTreeMap<(String, String, String), CheckOutcome>,
 }
 
 impl Matrix {
-    pub(super) fn new(list: List) -> Self {
+    pub(super) fn new(list: CheckList) -> Self {
         Self { list, outcomes: BTreeMap::new() }
     }
 
@@ -95,12 +95,12 @@ impl Matrix {
         let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
         let (client, kind, check) = (text("client"), text("kind"), text("check"));
         let outcome = match said["result"].as_str() {
-            Some("pass") => Outcome::Passed,
-            Some("skip") => Outcome::Skipped,
-            Some("fail") => Outcome::Failed,
+            Some("pass") => CheckOutcome::Passed,
+            Some("skip") => CheckOutcome::Skipped,
+            Some("fail") => CheckOutcome::Failed,
             _ => bail!("a client printed no outcome: {line}"),
         };
-        if outcome == Outcome::Failed {
+        if outcome == CheckOutcome::Failed {
             println!("FAILED {client}, {kind}, {check}: {}", text("text"));
         }
         self.outcomes.insert((client, kind, check), outcome);
@@ -114,24 +114,24 @@ impl Matrix {
                 self.list.clients.iter().filter_map(move |client| self.outcome(client, check))
             });
         cells.fold((0, 0), |(passed, failed), outcome| match outcome {
-            Outcome::Passed => (passed + 1, failed),
-            Outcome::Failed => (passed, failed + 1),
-            Outcome::Skipped => (passed, failed),
+            CheckOutcome::Passed => (passed + 1, failed),
+            CheckOutcome::Failed => (passed, failed + 1),
+            CheckOutcome::Skipped => (passed, failed),
         })
     }
 
     /// Returns the outcome of a check, or `None` if the check is not for this client.
-    fn outcome(&self, client: &Client, check: &Check) -> Option<Outcome> {
+    fn outcome(&self, client: &Client, check: &Check) -> Option<CheckOutcome> {
         let asked = check.only.as_ref().is_none_or(|only| only.contains(&client.id));
         let key = (client.id.clone(), check.kind.clone(), check.name.clone());
-        asked.then(|| self.outcomes.get(&key).copied().unwrap_or(Outcome::Failed))
+        asked.then(|| self.outcomes.get(&key).copied().unwrap_or(CheckOutcome::Failed))
     }
 }
 
 /// The table in Markdown.
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let List { clients, checks } = &self.list;
+        let CheckList { clients, checks } = &self.list;
         let names: Vec<&str> = clients.iter().map(|client| client.name.as_str()).collect();
         writeln!(f, "| kind | check | RPC | {} |", names.join(" | "))?;
         writeln!(f, "| --- | --- | --- |{}", " :-: |".repeat(names.len()))?;
@@ -142,9 +142,9 @@ impl fmt::Display for Matrix {
             write!(f, "| {kind} | {} | {} |", check.name, check.rpcs)?;
             for client in clients {
                 let cell = match self.outcome(client, check) {
-                    Some(Outcome::Passed) => "✓",
-                    Some(Outcome::Skipped) => "–",
-                    Some(Outcome::Failed) => "✗",
+                    Some(CheckOutcome::Passed) => "✓",
+                    Some(CheckOutcome::Skipped) => "–",
+                    Some(CheckOutcome::Failed) => "✗",
                     None => "",
                 };
                 write!(f, " {cell} |")?;
@@ -176,7 +176,7 @@ mod tests {
     }"#;
 
     fn matrix(said: &[(&str, &str, &str, &str)]) -> Matrix {
-        let mut matrix = Matrix::new(List::parse(LIST).unwrap());
+        let mut matrix = Matrix::new(CheckList::parse(LIST).unwrap());
         for (client, kind, check, result) in said {
             let line =
                 serde_json::json!({ "client": client, "kind": kind, "check": check, "result": result });

@@ -9,7 +9,7 @@ use super::servers::Servers;
 use crate::{
     setup::{self, Need},
     shell,
-    test::tally::Tally,
+    test::test_counts::TestCounts,
 };
 
 /// Checks the metrics of a new server, and of the servers that the clients have called. If promtool cannot be
@@ -17,13 +17,13 @@ use crate::{
 ///
 /// # Errors
 /// When promtool reports a problem.
-pub(super) fn run(servers: &Servers, tally: &mut Tally) -> Result<()> {
+pub(super) fn run(servers: &Servers, tally: &mut TestCounts) -> Result<()> {
     if let Err(missing) = setup::ensure(&[Need::Promtool]) {
         println!("{} the metrics are not checked: {missing:#}", style("note:").yellow().bold());
         tally.ignored += 1;
         return Ok(());
     }
-    let (_server, fresh) = servers.another(&["--cars=0"])?;
+    let (_server, fresh) = servers.start_another(&["--cars=0"])?;
     for (name, url) in [
         ("a new server", fresh),
         ("a used server", format!("http://{}", servers.open)),

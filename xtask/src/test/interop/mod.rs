@@ -3,9 +3,9 @@
 //! The clients are programs in `clients/`, and print one line of JSON per check. This module installs them, starts
 //! servers for them, and reads their outcomes. The outcomes become a table, which docs/interop.md also has.
 
-mod endings;
+mod early_exits;
 mod examples;
-mod lateness;
+mod late_frames;
 mod matrix;
 mod metrics;
 mod programs;
@@ -21,10 +21,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::tally::Tally;
+use super::test_counts::TestCounts;
 use crate::{contract, packages, setup::Browser, shell};
-use matrix::{List, Matrix};
-use programs::Programs;
+use matrix::{CheckList, Matrix};
+use programs::ClientPrograms;
 use servers::Servers;
 
 /// Runs all checks against the server at `program`, and counts them. With `write`, the table is written into
@@ -33,24 +33,24 @@ use servers::Servers;
 /// # Errors
 /// When a check fails, when a client or server cannot be installed or started, or when docs/interop.md has another
 /// table.
-pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut Tally) -> Result<()> {
+pub(super) fn run(program: &Path, browser: &Browser, write: bool, tally: &mut TestCounts) -> Result<()> {
     let scratch = mirror()?;
     // The legacy contract, for the checks of its paths.
     let older = shell::root().join("server/tests/edge/older.proto");
     fs::copy(&older, scratch.join("proto/older.proto"))
         .with_context(|| format!("cannot copy {}", older.display()))?;
-    let programs = Programs::install(&scratch)?;
+    let programs = ClientPrograms::install(&scratch)?;
     tally.passed += contract::check(&programs.node_dir())?;
     let servers = Servers::start(program, &programs, browser, &scratch.join("servers"))?;
 
-    let list = List::read(&shell::root().join("clients/interop.json"))?;
+    let list = CheckList::read(&shell::root().join("clients/interop.json"))?;
     let mut matrix = Matrix::new(list);
     programs.run_all(&servers.file, &mut |line| matrix.take(line))?;
     println!("\n{matrix}");
     let examples = examples::run(&programs, &servers)?;
     metrics::run(&servers, tally)?;
     let (passed, failed) = matrix.counts();
-    tally.passed += passed + examples + beside_others(&programs, &servers)?;
+    tally.passed += passed + examples + cancelling_and_rolling(&programs, &servers)?;
     tally.failed += failed;
     ensure!(failed == 0, "{failed} of {} checks failed", passed + failed);
     keep(&matrix, write)
@@ -78,7 +78,7 @@ pub(crate) fn packages_in_javascript() -> Result<PathBuf> {
 
 /// Runs the checks of clients beside a client that cancels calls, and of clients whose servers stop. Returns their
 /// number.
-fn beside_others(programs: &Programs, servers: &Servers) -> Result<u64> {
+fn cancelling_and_rolling(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
     examples::expect(&mut programs.go(&["cancelling", &servers.open]), "\"cancelled\":20000")?;
     #[cfg(unix)]
     let rolling = rolling::run(programs, servers)?;

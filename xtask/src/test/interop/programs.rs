@@ -18,16 +18,16 @@ use crate::{packages, progress, setup, shell};
 
 /// The longest time between two lines of a program. A check may take three minutes, and clients in a browser report all
 /// checks at once.
-const PATIENCE: Duration = Duration::from_secs(300);
+const LINE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The installed clients in all languages.
-pub(super) struct Programs {
+pub(super) struct ClientPrograms {
     python: PathBuf,
     go: PathBuf,
     dir: PathBuf,
 }
 
-impl Programs {
+impl ClientPrograms {
     /// Installs the packages and generates the stubs.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Programs {
     pub(super) fn go(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.go);
         command.args(arguments);
-        behind_a_dead_proxy(&mut command);
+        set_dead_proxy(&mut command);
         command
     }
 
@@ -88,7 +88,7 @@ impl Programs {
         let mut command = Command::new(&self.python);
         command.args(arguments).current_dir(self.dir.join("python")).env("PYTHONUNBUFFERED", "1");
         command.env_remove("GRPC_VERBOSITY");
-        behind_a_dead_proxy(&mut command);
+        set_dead_proxy(&mut command);
         command
     }
 
@@ -106,7 +106,7 @@ impl Programs {
     pub(super) fn node(&self, arguments: &[&str]) -> Command {
         let mut command = shell::command("node");
         command.args(arguments).current_dir(self.node_dir());
-        behind_a_dead_proxy(&mut command);
+        set_dead_proxy(&mut command);
         command
     }
 
@@ -123,8 +123,8 @@ impl Programs {
             [python, self.node(&["--no-deprecation", "interop/run.mjs"]), self.node(&["interop/browser.mjs"])]
         {
             program.arg(servers);
-            println!("{}", shell::words(&program));
-            let mut running = Running::start(&mut program)?;
+            println!("{}", shell::command_line(&program));
+            let mut running = RunningProgram::start(&mut program)?;
             while let Some(line) = running.line()? {
                 take(&line)?;
             }
@@ -135,7 +135,7 @@ impl Programs {
 
 /// Sets an HTTP proxy that does not answer in the environment. A program that still reaches a local server uses no
 /// proxy.
-pub(super) fn behind_a_dead_proxy(command: &mut Command) {
+pub(super) fn set_dead_proxy(command: &mut Command) {
     for name in
         ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
     {
@@ -147,16 +147,16 @@ pub(super) fn behind_a_dead_proxy(command: &mut Command) {
 }
 
 /// A running program whose output is read. It is killed when dropped.
-pub(super) struct Running {
+pub(super) struct RunningProgram {
     child: Child,
     lines: mpsc::Receiver<String>,
     /// The lines of stderr, if it does not go to the terminal.
-    complaints: Option<mpsc::Receiver<String>>,
+    stderr: Option<mpsc::Receiver<String>>,
     /// The command as a user would type it.
     command: String,
 }
 
-impl Running {
+impl RunningProgram {
     /// Starts a program and reads its stdout. Reads its stderr too, if the command pipes it.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl Running {
         let mut child = command.spawn().with_context(|| shell::not_started(command))?;
         let lines = lines_of(child.stdout.take().context("cannot read the output of the program")?);
         let complaints = child.stderr.take().map(lines_of);
-        Ok(Self { child, lines, complaints, command: shell::words(command) })
+        Ok(Self { child, lines, stderr: complaints, command: shell::command_line(command) })
     }
 
     /// Returns the next line of stdout, or `None` after the program has ended with success.
@@ -174,7 +174,7 @@ impl Running {
     /// # Errors
     /// When the program fails, or prints nothing for too long.
     pub(super) fn line(&mut self) -> Result<Option<String>> {
-        let line = self.next(&self.lines, Instant::now() + PATIENCE)?;
+        let line = self.next(&self.lines, Instant::now() + LINE_TIMEOUT)?;
         if line.is_none() {
             let status = self.child.wait()?;
             ensure!(status.success(), "`{}` failed ({status})", self.command);
@@ -186,11 +186,11 @@ impl Running {
     ///
     /// # Errors
     /// When the program does not end in time.
-    pub(super) fn ending(&mut self) -> Result<(ExitStatus, Vec<String>)> {
-        let end = Instant::now() + PATIENCE;
+    pub(super) fn wait_for_exit(&mut self) -> Result<(ExitStatus, Vec<String>)> {
+        let end = Instant::now() + LINE_TIMEOUT;
         let mut complaints = Vec::new();
         while self.next(&self.lines, end)?.is_some() {}
-        if let Some(lines) = &self.complaints {
+        if let Some(lines) = &self.stderr {
             while let Some(line) = self.next(lines, end)? {
                 complaints.push(line);
             }
@@ -222,7 +222,7 @@ impl Running {
             // A program that prints without pause must also end in time.
             Ok(line) if !left.is_zero() => Ok(Some(line)),
             Err(mpsc::RecvTimeoutError::Disconnected) => Ok(None),
-            _ => bail!("`{}` took longer than {} s", self.command, PATIENCE.as_secs()),
+            _ => bail!("`{}` took longer than {} s", self.command, LINE_TIMEOUT.as_secs()),
         }
     }
 }
@@ -251,7 +251,7 @@ fn lines_of(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     lines
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         // Both fail only when the process has already ended.
         let _ = self.child.kill();

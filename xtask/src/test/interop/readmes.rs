@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{
     examples::expect,
-    programs::{Programs, behind_a_dead_proxy},
+    programs::{ClientPrograms, set_dead_proxy},
     servers::Servers,
 };
 use crate::shell;
@@ -18,20 +18,20 @@ const ADDRESSES: [&str; 2] = ["localhost:8080", "localhost:8443"];
 ///
 /// # Errors
 /// When a command is missing in its README, fails, or does not print the expected text.
-pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
-    Ok(shortest(programs, servers)? + guarded(programs, servers)?)
+pub(super) fn run(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
+    Ok(shortest(programs, servers)? + tls_and_token(programs, servers)?)
 }
 
 /// Runs the shortest clients: a few lines of Python, and curl.
-fn shortest(programs: &Programs, servers: &Servers) -> Result<u64> {
-    let lines = typed(&shell::root().join("README.md"), "protos_and_services", &servers.open)?;
+fn shortest(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
+    let lines = code_with_address(&shell::root().join("README.md"), "protos_and_services", &servers.open)?;
     expect(programs.python(&["-c", &lines]).current_dir(programs.dir().join("../proto")), "EUR")?;
     Ok(1 + curl(programs, "Health/Check", &servers.open)?)
 }
 
 /// Runs the commands that use TLS and a token.
-fn guarded(programs: &Programs, servers: &Servers) -> Result<u64> {
-    let (_server, address) = servers.guarded(&programs.dir().join("keys"))?;
+fn tls_and_token(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
+    let (_server, address) = servers.start_with_tls_and_tokens(&programs.dir().join("keys"))?;
     let called = |language| {
         arguments(&programs.dir().join(language).join("README.md"), "--token-file ../keys", &address)
     };
@@ -41,19 +41,19 @@ fn guarded(programs: &Programs, servers: &Servers) -> Result<u64> {
 }
 
 /// Makes a call with curl in a shell.
-fn curl(programs: &Programs, call: &str, address: &str) -> Result<u64> {
+fn curl(programs: &ClientPrograms, call: &str, address: &str) -> Result<u64> {
     if cfg!(windows) {
         return Ok(0);
     }
     let mut sh = shell::command("sh");
-    sh.arg("-c").arg(typed(&programs.dir().join("README.md"), call, address)?);
-    behind_a_dead_proxy(&mut sh);
+    sh.arg("-c").arg(code_with_address(&programs.dir().join("README.md"), call, address)?);
+    set_dead_proxy(&mut sh);
     expect(sh.current_dir(programs.dir()), "grpc-status: 0")?;
     Ok(1)
 }
 
 /// Returns the code in a README that contains `what`, with `address` as the server.
-fn typed(readme: &Path, what: &str, address: &str) -> Result<String> {
+fn code_with_address(readme: &Path, what: &str, address: &str) -> Result<String> {
     let text = fs::read_to_string(readme).with_context(|| format!("cannot read {}", readme.display()))?;
     let lines = code(&text, what).with_context(|| format!("{} has no code with {what}", readme.display()))?;
     Ok(ADDRESSES.iter().fold(lines.to_owned(), |lines, printed| lines.replace(printed, address)))
@@ -61,7 +61,7 @@ fn typed(readme: &Path, what: &str, address: &str) -> Result<String> {
 
 /// Returns the arguments of the program in the last line of that code.
 fn arguments(readme: &Path, what: &str, address: &str) -> Result<Vec<String>> {
-    let lines = typed(readme, what, address)?;
+    let lines = code_with_address(readme, what, address)?;
     let call = lines.lines().last().unwrap_or_default();
     Ok(call.split_whitespace().skip(1).map(str::to_owned).collect())
 }

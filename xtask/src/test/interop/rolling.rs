@@ -11,21 +11,21 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    programs::{Programs, Running},
+    programs::{ClientPrograms, RunningProgram},
     servers::Servers,
 };
 
 /// The number of stops of the two servers in turn.
 const STOPS: usize = 6;
 /// The longest time until all clients are connected. A client retries a server that refused it after some seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Runs clients of grpc-go and grpcio with each load-balancing policy in parallel, and returns their number.
 ///
 /// # Errors
 /// When a call is lost, or a server does not stop or start.
-pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
+pub(super) fn run(programs: &ClientPrograms, servers: &Servers) -> Result<u64> {
     let mut pair = [servers.rolling("127.0.0.1:0")?, servers.rolling("127.0.0.1:0")?];
     let addresses = pair.each_ref().map(|(_, address)| address.clone());
     let [first, second] = addresses.each_ref().map(String::as_str);
@@ -33,7 +33,7 @@ pub(super) fn run(programs: &Programs, servers: &Servers) -> Result<u64> {
     for policy in ["round_robin", "pick_first"] {
         let in_python = ["-m", "interop.rolling", policy, first, second];
         for mut command in [programs.go(&["rolling", policy, first, second]), programs.python(&in_python)] {
-            let mut client = Running::start(&mut command)?;
+            let mut client = RunningProgram::start(&mut command)?;
             let line = client.line()?;
             ensure!(
                 line.as_deref() == Some("ready"),
@@ -76,8 +76,8 @@ fn until_all_are_connected(addresses: &[String; 2], clients: usize) -> Result<()
         if connected >= wanted {
             return Ok(());
         }
-        ensure!(begun.elapsed() < PATIENCE, "only {connected} of {wanted} connections are open");
-        thread::sleep(BETWEEN_LOOKS);
+        ensure!(begun.elapsed() < CONNECT_TIMEOUT, "only {connected} of {wanted} connections are open");
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

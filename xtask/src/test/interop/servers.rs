@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::programs::{self, Programs, Running};
+use super::programs::{self, ClientPrograms, RunningProgram};
 use crate::{setup::Browser, shell};
 
 /// The car of the driver's token.
@@ -31,7 +31,7 @@ pub(super) struct Servers {
     /// The CA certificate of the server with TLS.
     pub(super) ca: PathBuf,
     /// The address of the server that requires tokens.
-    pub(super) strict: String,
+    pub(super) with_tokens: String,
     /// The file with a dispatcher's token.
     pub(super) token_file: PathBuf,
     /// The file with an invalid token.
@@ -42,7 +42,7 @@ pub(super) struct Servers {
     dir: PathBuf,
     _running: [Server; 4],
     /// A process that locks the revocations of the busy server: a SignOut there gets no response.
-    _writer: Running,
+    _writer: RunningProgram,
 }
 
 impl Servers {
@@ -50,7 +50,12 @@ impl Servers {
     ///
     /// # Errors
     /// When a server does not start.
-    pub(super) fn start(program: &Path, programs: &Programs, browser: &Browser, dir: &Path) -> Result<Self> {
+    pub(super) fn start(
+        program: &Path,
+        programs: &ClientPrograms,
+        browser: &Browser,
+        dir: &Path,
+    ) -> Result<Self> {
         if dir.exists() {
             fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
@@ -88,7 +93,7 @@ impl Servers {
         let [open, tls, strict, busy] =
             urls.each_ref().map(|url| url.split_once("://").map_or("", |(_, address)| address));
         let mut writer = programs.python(&["-m", "interop.hold"]);
-        let mut writer = Running::start(writer.arg(busy_dir.join("revoked.db")))?;
+        let mut writer = RunningProgram::start(writer.arg(busy_dir.join("revoked.db")))?;
         writer.line()?.context("interop.hold did not lock the revocations")?;
 
         let dispatcher = ask(program, &strict_dir, &["token", "--role=dispatcher", "--subject=eve"])?;
@@ -118,7 +123,7 @@ impl Servers {
             open,
             tls,
             ca,
-            strict,
+            with_tokens: strict,
             token_file,
             forged_token_file,
             other_ca,
@@ -133,7 +138,7 @@ impl Servers {
     ///
     /// # Errors
     /// When the server does not start.
-    pub(super) fn another(&self, flags: &[&str]) -> Result<(Server, String)> {
+    pub(super) fn start_another(&self, flags: &[&str]) -> Result<(Server, String)> {
         let log = self.dir.join("another.log");
         let mut server = Server::start(&self.program, Path::new(":memory:"), flags, &log)?;
         let url = server.url()?;
@@ -159,7 +164,7 @@ impl Servers {
     ///
     /// # Errors
     /// When the server does not start.
-    pub(super) fn guarded(&self, keys: &Path) -> Result<(Server, String)> {
+    pub(super) fn start_with_tls_and_tokens(&self, keys: &Path) -> Result<(Server, String)> {
         if keys.exists() {
             fs::remove_dir_all(keys).with_context(|| format!("cannot remove {}", keys.display()))?;
         }
@@ -230,7 +235,7 @@ fn ask(program: &Path, data_dir: &Path, subcommand: &[&str]) -> Result<String> {
     ensure!(
         output.status.success(),
         "`{}` failed: {}",
-        shell::words(&command),
+        shell::command_line(&command),
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{backend::position, caller::Caller};
+use super::{backend::position, caller::GrpcService};
 
 /// The time within which a stream must have its first message.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
@@ -53,8 +53,8 @@ const SHORT_CALL: Duration = Duration::from_secs(1);
 
 /// A client that calls the server through a proxy.
 #[derive(Clone)]
-pub struct Line {
-    caller: Caller,
+pub struct ProxiedClient {
+    caller: GrpcService,
     url: Uri,
 }
 
@@ -74,26 +74,26 @@ impl Cursor {
 }
 
 /// A stream of the moving fleet.
-pub struct Frames(Streaming<WatchFleetResponse>);
+pub struct FleetStream(Streaming<WatchFleetResponse>);
 
 /// A stream of a ride's events.
-pub struct Ride {
+pub struct RideEventStream {
     stream: Streaming<WatchResponse>,
     cursor: Cursor,
 }
 
-impl Line {
+impl ProxiedClient {
     /// Returns a client that calls the server at `url`. Its path, if it has one, precedes the path of the method, and
     /// has no slash at its end.
-    pub fn new(caller: Caller, url: Uri) -> Self {
+    pub fn new(caller: GrpcService, url: Uri) -> Self {
         Self { caller, url }
     }
 
-    fn fleet(&self) -> FleetClient<Caller> {
+    fn fleet(&self) -> FleetClient<GrpcService> {
         FleetClient::with_origin(self.caller.clone(), self.url.clone())
     }
 
-    fn rides(&self) -> RidesClient<Caller> {
+    fn rides(&self) -> RidesClient<GrpcService> {
         RidesClient::with_origin(self.caller.clone(), self.url.clone())
     }
 
@@ -101,11 +101,11 @@ impl Line {
     ///
     /// # Errors
     /// When the call is refused, or the first message does not arrive in time.
-    pub async fn frames(&self) -> Result<Frames> {
+    pub async fn frames(&self) -> Result<FleetStream> {
         in_time(async || {
             let mut stream = self.fleet().watch(a_view()).await?.into_inner();
             stream.message().await?.context("the fleet's stream is empty")?;
-            Ok(Frames(stream))
+            Ok(FleetStream(stream))
         })
         .await
     }
@@ -114,7 +114,7 @@ impl Line {
     ///
     /// # Errors
     /// When the call is refused, the first message does not arrive in time, or the server does not know the cursor.
-    pub async fn follow(&self, cursor: Cursor) -> Result<Ride> {
+    pub async fn follow(&self, cursor: Cursor) -> Result<RideEventStream> {
         let Cursor { ride_id, epoch, version } = cursor.clone();
         let request = WatchRequest { ride_id, epoch: epoch.clone(), after_version: version };
         let (stream, first) = in_time(async || {
@@ -127,7 +127,7 @@ impl Line {
             bail!("the first message is not opened: {first:?}")
         };
         ensure!(resumed != epoch.is_empty(), "resumed is {resumed}");
-        Ok(Ride { stream, cursor: Cursor { epoch: current, ..cursor } })
+        Ok(RideEventStream { stream, cursor: Cursor { epoch: current, ..cursor } })
     }
 
     /// Gets a ride that does not exist. The server sends this error in the headers, without a body.
@@ -254,7 +254,7 @@ fn a_view() -> WatchFleetRequest {
     WatchFleetRequest { viewport, moves: true, ..Default::default() }
 }
 
-impl Frames {
+impl FleetStream {
     /// Reads to the end of a stream that the proxy must cut after `time`.
     ///
     /// # Errors
@@ -296,26 +296,26 @@ impl Frames {
 }
 
 /// A message of a ride's stream, or its end.
-enum Heard {
+enum RideMessage {
     Event(Box<Event>),
     /// The car's progress, or a heartbeat.
     Alive,
     End,
 }
 
-impl Ride {
+impl RideEventStream {
     /// Returns the next message.
     ///
     /// # Errors
     /// When the stream broke, or an event is missing or repeated.
-    async fn hears(&mut self) -> Result<Heard> {
-        let Some(response) = self.stream.message().await? else { return Ok(Heard::End) };
+    async fn next_message(&mut self) -> Result<RideMessage> {
+        let Some(response) = self.stream.message().await? else { return Ok(RideMessage::End) };
         let Some(Message::Event(RideEvent { version, event, .. })) = response.message else {
-            return Ok(Heard::Alive);
+            return Ok(RideMessage::Alive);
         };
         ensure!(version == self.cursor.version + 1, "event {version} after {}", self.cursor.version);
         self.cursor.version = version;
-        Ok(Heard::Event(event.context("an empty event")?.into()))
+        Ok(RideMessage::Event(event.context("an empty event")?.into()))
     }
 
     /// Reads messages until `end`.
@@ -324,9 +324,10 @@ impl Ride {
     /// When a message is late, or the stream ends.
     pub async fn live_until(&mut self, end: Instant) -> Result<()> {
         while Instant::now() < end {
-            let heard = timeout(HEARTBEAT_WITHIN, self.hears()).await.context("a heartbeat is late")?;
+            let heard =
+                timeout(HEARTBEAT_WITHIN, self.next_message()).await.context("a heartbeat is late")?;
             let heard = heard.context("the ride's stream broke")?;
-            ensure!(!matches!(heard, Heard::End), "the ride's stream ended");
+            ensure!(!matches!(heard, RideMessage::End), "the ride's stream ended");
         }
         Ok(())
     }
@@ -337,8 +338,8 @@ impl Ride {
     /// When the stream does not end, or ends with OK.
     pub async fn breaks(mut self) -> Result<Cursor> {
         let broken = async {
-            while let Ok(heard) = self.hears().await {
-                ensure!(!matches!(heard, Heard::End), "a stream that was cut ended with OK");
+            while let Ok(heard) = self.next_message().await {
+                ensure!(!matches!(heard, RideMessage::End), "a stream that was cut ended with OK");
             }
             Ok(())
         };
@@ -354,10 +355,10 @@ impl Ride {
         let rest = async {
             let mut last = None;
             loop {
-                match self.hears().await? {
-                    Heard::Event(event) => last = Some(event),
-                    Heard::Alive => {}
-                    Heard::End => break,
+                match self.next_message().await? {
+                    RideMessage::Event(event) => last = Some(event),
+                    RideMessage::Alive => {}
+                    RideMessage::End => break,
                 }
             }
             ensure!(

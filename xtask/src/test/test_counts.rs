@@ -12,7 +12,7 @@ use crate::shell;
 
 /// The numbers of passed, failed and ignored tests.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) struct Tally {
+pub(super) struct TestCounts {
     /// Tests that passed.
     pub(super) passed: u64,
     /// Tests that failed.
@@ -23,9 +23,9 @@ pub(super) struct Tally {
     pub(super) rows: u64,
 }
 
-impl Tally {
+impl TestCounts {
     /// Adds the numbers of `other`.
-    pub(super) fn add(&mut self, other: &Tally) {
+    pub(super) fn add(&mut self, other: &TestCounts) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
@@ -49,28 +49,33 @@ impl Tally {
         }
         let status = child.wait()?;
         if !status.success() {
-            bail!("`{}` failed ({status})", shell::words(&command));
+            bail!("`{}` failed ({status})", shell::command_line(&command));
         }
         Ok(())
     }
 }
 
 /// Reads `test result: ok. 12 passed; 0 failed; 3 ignored; …`.
-fn summary(line: &str) -> Option<Tally> {
+fn summary(line: &str) -> Option<TestCounts> {
     let line = console::strip_ansi_codes(line);
     let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
     let count = |what: &str| {
         let mut counts = counts.split("; ").filter_map(|count| count.split_once(' '));
         counts.find(|(_, name)| *name == what)?.0.parse().ok()
     };
-    Some(Tally { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")?, rows: 0 })
+    Some(TestCounts {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        ignored: count("ignored")?,
+        rows: 0,
+    })
 }
 
 /// Reads `catalogue: 59 rows, each with a test`, which the test of the catalogue prints, from the end of a line.
-fn catalogue(line: &str) -> Option<Tally> {
+fn catalogue(line: &str) -> Option<TestCounts> {
     let (_, rows) = line.split_once("catalogue: ")?;
     let rows = rows.trim().strip_suffix(" rows, each with a test")?.parse().ok()?;
-    Some(Tally { rows, ..Tally::default() })
+    Some(TestCounts { rows, ..TestCounts::default() })
 }
 
 #[cfg(test)]
@@ -80,14 +85,14 @@ mod tests {
     #[test]
     fn summaries_are_read() {
         let line = "test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.1s";
-        assert_eq!(summary(line), Some(Tally { passed: 12, failed: 1, ignored: 3, rows: 0 }));
+        assert_eq!(summary(line), Some(TestCounts { passed: 12, failed: 1, ignored: 3, rows: 0 }));
         let line = "\u{1b}[1mtest result: ok. 2 passed; 0 failed; 0 ignored; 0 filtered out\u{1b}[0m";
-        assert_eq!(summary(line), Some(Tally { passed: 2, ..Tally::default() }));
+        assert_eq!(summary(line), Some(TestCounts { passed: 2, ..TestCounts::default() }));
     }
 
     #[test]
     fn the_catalogue_is_counted() {
-        let expected = Some(Tally { rows: 59, ..Tally::default() });
+        let expected = Some(TestCounts { rows: 59, ..TestCounts::default() });
         for line in
             ["catalogue: 59 rows, each with a test", "test a::b ... catalogue: 59 rows, each with a test"]
         {
@@ -108,8 +113,8 @@ mod tests {
         let mut runner = Command::new("sh");
         runner
             .args(["-c", "echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured'; exit 101"]);
-        let mut tally = Tally::default();
+        let mut tally = TestCounts::default();
         assert!(tally.count(runner).is_err());
-        assert_eq!(tally, Tally { passed: 1, failed: 2, ..Tally::default() });
+        assert_eq!(tally, TestCounts { passed: 1, failed: 2, ..TestCounts::default() });
     }
 }

@@ -7,15 +7,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{examples::Program, programs::Running, servers::Servers};
+use super::{examples::CommandOf, programs::RunningProgram, servers::Servers};
 
 /// The server's tick is 30 ms, and a slow client pauses for 100 ms after each frame.
 const FLEET: [&str; 2] = ["--cars=30", "--tick=30"];
 const SLOW: [&str; 2] = ["--pause", "0.1"];
 /// The largest lateness of a shown frame, in seconds.
-const LATEST: f64 = 2.0;
+const MAX_SHOWN_LATENESS_S: f64 = 2.0;
 /// The lateness, in seconds, that a client with a large window exceeds after a short time.
-const LATE: f64 = 4.0;
+const LATE_AFTER_S: f64 = 4.0;
 /// The flags that make a program show all frames. By default it shows no late frame.
 const SHOWING_ALL: [&str; 2] = ["--latest", "3600"];
 
@@ -23,12 +23,12 @@ const SHOWING_ALL: [&str; 2] = ["--latest", "3600"];
 ///
 /// # Errors
 /// When a client shows late frames, or a client that should show late frames does not.
-pub(super) fn run(python: Program, node: Program, servers: &Servers) -> Result<u64> {
-    let (_server, url) = servers.another(&FLEET)?;
-    let start = |program: Program, flags: &[&str]| {
+pub(super) fn run(python: CommandOf, node: CommandOf, servers: &Servers) -> Result<u64> {
+    let (_server, url) = servers.start_another(&FLEET)?;
+    let start = |program: CommandOf, flags: &[&str]| {
         let mut command: Command = program("fleet_client");
         command.args(["--server", url.trim_start_matches("http://")]).args(SLOW).args(flags);
-        Running::start(&mut command)
+        RunningProgram::start(&mut command)
     };
     let any_window = [&["--any-window"][..], &SHOWING_ALL].concat();
     let mut keeping = [start(python, &any_window)?, start(node, &any_window)?];
@@ -42,7 +42,7 @@ pub(super) fn run(python: Program, node: Program, servers: &Servers) -> Result<u
     ];
     let mut kept = [0, 0];
     for (client, tick) in keeping.iter_mut().zip(&mut kept) {
-        *tick = until(client, |_, late| late > LATE)?;
+        *tick = until(client, |_, late| late > LATE_AFTER_S)?;
     }
     for client in &mut prompt {
         // Read past the tick that the other clients have shown late.
@@ -52,13 +52,13 @@ pub(super) fn run(python: Program, node: Program, servers: &Servers) -> Result<u
             latest = latest.max(late);
             tick > shown
         })?;
-        ensure!(latest <= LATEST, "a slow client showed a frame that is {latest} s late");
+        ensure!(latest <= MAX_SHOWN_LATENESS_S, "a slow client showed a frame that is {latest} s late");
     }
     Ok((keeping.len() + prompt.len()) as u64)
 }
 
 /// Reads lines of the form `tick 7: 30 cars, 0.1 s late` until `is_enough` accepts one, and returns its tick.
-fn until(client: &mut Running, mut is_enough: impl FnMut(u64, f64) -> bool) -> Result<u64> {
+fn until(client: &mut RunningProgram, mut is_enough: impl FnMut(u64, f64) -> bool) -> Result<u64> {
     loop {
         let line = client.line()?.context("the client ended early")?;
         let Some((tick, late)) = shown(&line) else { continue };

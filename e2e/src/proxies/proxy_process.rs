@@ -32,14 +32,14 @@ const SERVER: &str = "127.0.0.1:8080";
 const CERTIFICATES: &str = "/etc/ssl/rides/";
 
 /// A running proxy in front of a server. It is killed when it is dropped.
-pub struct Proxy {
+pub struct ProxyProcess {
     program: Program,
     ports: Ports,
     dir: PathBuf,
     child: Child,
 }
 
-impl Proxy {
+impl ProxyProcess {
     /// Starts `program` in front of `server` with the configuration `file`, a path in the repository. The proxy's
     /// files, its log included, are in `dir`.
     ///

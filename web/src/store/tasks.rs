@@ -10,13 +10,13 @@ use futures_util::{
 
 use grpc_web_fetch::{SIGNALS, Signal};
 
-use crate::erased::spawn;
+use crate::type_erased::spawn;
 
 /// The sender of signals to a live stream. The stream ends when the sender is closed or replaced.
 #[derive(Default)]
-pub(super) struct Signals(RefCell<Option<mpsc::Sender<Signal>>>);
+pub(super) struct SignalSender(RefCell<Option<mpsc::Sender<Signal>>>);
 
-impl Signals {
+impl SignalSender {
     pub(super) fn open(&self) -> mpsc::Receiver<Signal> {
         let (sender, receiver) = mpsc::channel(SIGNALS);
         self.0.replace(Some(sender));
@@ -41,9 +41,9 @@ impl Signals {
 
 /// A slot for one task. A new task drops the old one and cancels its call.
 #[derive(Default)]
-pub(super) struct Latest(RefCell<Option<AbortHandle>>);
+pub(super) struct LatestTask(RefCell<Option<AbortHandle>>);
 
-impl Latest {
+impl LatestTask {
     pub(super) fn run(&self, task: impl Future<Output = ()> + 'static) {
         let (task, handle) = abortable(task.boxed_local());
         if let Some(old) = self.0.replace(Some(handle)) {

@@ -9,7 +9,7 @@ use super::{
     Target,
     socket::{BUFFER, Socket},
 };
-use crate::wire::{Call, Seen};
+use crate::wire::{ParserEvent, RpcCall};
 
 /// The number of callers, and of their connections.
 const CALLERS: usize = 64;
@@ -61,12 +61,12 @@ struct Caller {
 }
 
 impl Caller {
-    fn advance(&mut self, next: &Call, buffer: &mut [u8]) -> Result<u64> {
+    fn advance(&mut self, next: &RpcCall, buffer: &mut [u8]) -> Result<u64> {
         let Self { socket, answered } = self;
         let (mut over, mut failed) = (0, false);
         socket.advance(buffer, |seen| match seen {
-            Seen::Message(_) => *answered = true,
-            Seen::End => {
+            ParserEvent::Message(_) => *answered = true,
+            ParserEvent::End => {
                 failed |= !*answered;
                 *answered = false;
                 over += 1;

@@ -19,20 +19,20 @@ const USUAL_INTERVAL: Millis = 250.0;
 
 /// The estimated timing of a fleet stream.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Pace {
+pub(super) struct GlideTiming {
     interval: Millis,
     /// The page's clock minus the server's clock, for frames that are neither early nor late.
     offset: Option<f64>,
     jitter: Millis,
 }
 
-impl Default for Pace {
+impl Default for GlideTiming {
     fn default() -> Self {
         Self { interval: USUAL_INTERVAL, offset: None, jitter: 0.0 }
     }
 }
 
-impl Pace {
+impl GlideTiming {
     /// Sets the length of a tick. Values outside of 1 ms to 10 s are ignored.
     pub(super) fn set_interval(&mut self, interval: Millis) {
         if (1.0..=10_000.0).contains(&interval) {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn steady_frames_are_due_one_interval_and_a_margin_later() {
-        let mut pace = Pace::default();
+        let mut pace = GlideTiming::default();
         pace.set_interval(200.0);
         for n in 0..10 {
             pace.arrived(1_000_000.0 + 200.0 * f64::from(n), 50.0 + 200.0 * f64::from(n));
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_late_frame_is_due_no_later_for_it() {
-        let mut pace = Pace::default();
+        let mut pace = GlideTiming::default();
         for n in 0..20 {
             pace.arrived(250.0 * f64::from(n), 250.0 * f64::from(n));
         }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn jitter_widens_the_margin_up_to_a_limit() {
-        let mut pace = Pace::default();
+        let mut pace = GlideTiming::default();
         for n in 0..50 {
             let wobble = if n % 2 == 0 { 0.0 } else { 120.0 };
             pace.arrived(250.0 * f64::from(n), 250.0 * f64::from(n) + wobble);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_no_jitter() {
-        let mut pace = Pace::default();
+        let mut pace = GlideTiming::default();
         pace.arrived(0.0, 0.0);
         pace.arrived(250.0, 400_250.0);
         assert_eq!((pace.jitter, pace.offset), (0.0, Some(400_000.0)));

@@ -37,9 +37,9 @@ pub(super) async fn serve() -> Result<()> {
     Server::builder()
         .accept_http1(true)
         .layer(GrpcWebLayer::new())
-        .add_service(BoardServer::new(Natural { ticks }))
+        .add_service(BoardServer::new(TonicBoard { ticks }))
         .add_service(health)
-        .add_service(SessionsServer::new(OneCaller))
+        .add_service(SessionsServer::new(FixedSession))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
         .await?;
     Ok(())
@@ -70,12 +70,12 @@ fn snapshot(tick: u64, cars: &Cars) -> Tick {
 }
 
 #[derive(Clone, Debug)]
-struct Natural {
+struct TonicBoard {
     ticks: watch::Receiver<Arc<Tick>>,
 }
 
 #[tonic::async_trait]
-impl Board for Natural {
+impl Board for TonicBoard {
     type WatchStream = std::pin::Pin<Box<dyn Stream<Item = Result<Tick, Status>> + Send>>;
 
     async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -86,10 +86,10 @@ impl Board for Natural {
 
 /// A `Sessions` service that returns the same session to every caller and does not look at tokens.
 #[derive(Debug)]
-struct OneCaller;
+struct FixedSession;
 
 #[tonic::async_trait]
-impl Sessions for OneCaller {
+impl Sessions for FixedSession {
     async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {
         let session = v1::Session {
             session_id: "0199f3a5-5d5c-7c1e-9d0a-6a1f0c2b7e11".into(),

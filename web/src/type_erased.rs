@@ -20,6 +20,6 @@ pub fn effect(run: impl FnMut() + 'static) {
 }
 
 /// Returns a handler for `on:click` that calls `act`.
-pub fn press(act: impl Fn() + 'static) -> Box<dyn FnMut(MouseEvent)> {
+pub fn on_click(act: impl Fn() + 'static) -> Box<dyn FnMut(MouseEvent)> {
     Box::new(move |_| act())
 }

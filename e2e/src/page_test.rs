@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// Flags for a city ten times as fast as life, with few simulated riders, so that cars are free.
-pub const CITY: [&str; 6] = ["--cars", "60", "--sim-speed", "10", "--riders-per-minute", "2"];
+pub const BUSY_CITY: [&str; 6] = ["--cars", "60", "--sim-speed", "10", "--riders-per-minute", "2"];
 
 /// Flags for a city without simulated cars: a test drives its own.
-pub const QUIET: [&str; 2] = ["--cars", "0"];
+pub const NO_CARS: [&str; 2] = ["--cars", "0"];
 
 /// A page in a browser, the server that it calls, and the name of the files with diagnostics.
-pub struct Stage {
+pub struct PageTest {
     /// The page.
     pub page: Page,
     name: &'static str,
@@ -29,13 +29,13 @@ pub struct Stage {
     server: Option<RidesServer>,
 }
 
-impl Stage {
+impl PageTest {
     /// Runs a test with a page that is live, on a server that only this test uses.
     ///
     /// # Errors
     /// When the test fails or the console has an error. The error names the screenshot and the server's log, and has
     /// the text of the page.
-    pub async fn live(name: &'static str, test: impl AsyncFnOnce(&mut Stage) -> Result<()>) -> Result<()> {
+    pub async fn live(name: &'static str, test: impl AsyncFnOnce(&mut PageTest) -> Result<()>) -> Result<()> {
         Self::run(name, async |stage| {
             let address = stage.start_server(ANY_PORT).await?;
             stage.page.open(&format!("http://{address}/")).await?;
@@ -48,26 +48,26 @@ impl Stage {
     /// Runs a test with an empty window and no server.
     ///
     /// # Errors
-    /// When the test fails or the console has an error, as in [`Stage::live`].
-    pub async fn run(name: &'static str, test: impl AsyncFnOnce(&mut Stage) -> Result<()>) -> Result<()> {
-        fs::create_dir_all(leavings()).context("cannot make target/e2e")?;
+    /// When the test fails or the console has an error, as in [`PageTest::live`].
+    pub async fn run(name: &'static str, test: impl AsyncFnOnce(&mut PageTest) -> Result<()>) -> Result<()> {
+        fs::create_dir_all(output_dir()).context("cannot make target/e2e")?;
         let page = Page { browser: Browser::start().await? };
-        let mut stage = Self { page, name, flags: CITY.map(str::to_owned).to_vec(), server: None };
+        let mut stage = Self { page, name, flags: BUSY_CITY.map(str::to_owned).to_vec(), server: None };
         let result = stage.play(test).await;
         let result = match result {
             Ok(()) => Ok(()),
-            Err(error) => Err(error.context(stage.last_look().await)),
+            Err(error) => Err(error.context(stage.diagnostics().await)),
         };
         stage.page.browser.close().await.and(result)
     }
 
-    async fn play(&mut self, test: impl AsyncFnOnce(&mut Stage) -> Result<()>) -> Result<()> {
+    async fn play(&mut self, test: impl AsyncFnOnce(&mut PageTest) -> Result<()>) -> Result<()> {
         self.page.browser.resize(1440, 900).await?;
         test(self).await?;
         self.console_is_clean(|_| false).await
     }
 
-    /// Sets the flags of the servers started from now on. The default is [`CITY`].
+    /// Sets the flags of the servers started from now on. The default is [`BUSY_CITY`].
     pub fn set_flags<'a>(&mut self, flags: impl IntoIterator<Item = &'a str>) {
         self.flags = flags.into_iter().map(str::to_owned).collect();
     }
@@ -100,7 +100,7 @@ impl Stage {
         self.server.as_ref().context("no server was started")?.drain().await
     }
 
-    /// Waits until the server has exited after [`Stage::drain_server`], and returns its address.
+    /// Waits until the server has exited after [`PageTest::drain_server`], and returns its address.
     ///
     /// # Errors
     /// When it does not exit with success.
@@ -135,7 +135,7 @@ impl Stage {
     }
 
     /// Returns the diagnostics of a failed test: a screenshot, the log, the console, and the text of the page.
-    async fn last_look(&self) -> String {
+    async fn diagnostics(&self) -> String {
         let picture = match self.screenshot("failed").await {
             Ok(()) => self.file("failed.png").display().to_string(),
             Err(error) => format!("{error:#}"),
@@ -150,10 +150,10 @@ impl Stage {
     }
 
     fn file(&self, suffix: &str) -> PathBuf {
-        leavings().join(format!("{}-{suffix}", self.name))
+        output_dir().join(format!("{}-{suffix}", self.name))
     }
 }
 
-fn leavings() -> PathBuf {
+fn output_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/e2e")
 }

@@ -22,13 +22,13 @@ use crate::server::ANY_PORT;
 
 /// The condition of the simulated network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Weather {
+pub enum NetworkCondition {
     /// Bytes pass unchanged.
-    Fair,
+    Normal,
     /// Bytes pass in pieces of random size with pauses between them. Each connection is cut after a short time.
-    Storm,
+    Lossy,
     /// Connections stay open, and bytes are discarded, as on a half-open connection.
-    Silence,
+    Blackhole,
 }
 
 /// The longest lifetime of a connection in a storm, in milliseconds.
@@ -39,21 +39,21 @@ const PAUSE_MS: u64 = 15;
 const PIECE: usize = 512;
 
 /// A running proxy in front of a server. It stops when it is dropped.
-pub struct Proxy {
+pub struct BadNetwork {
     address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    weather: watch::Sender<NetworkCondition>,
     task: JoinHandle<()>,
 }
 
-impl Proxy {
-    /// Starts a proxy on a free port, in [`Weather::Fair`].
+impl BadNetwork {
+    /// Starts a proxy on a free port, in [`NetworkCondition::Normal`].
     ///
     /// # Errors
     /// When no port is free.
     pub async fn start(server: SocketAddr, seed: u64) -> Result<Self> {
         let listener = TcpListener::bind(ANY_PORT).await.context("cannot bind a port for the proxy")?;
         let address = listener.local_addr()?;
-        let (weather, forecast) = watch::channel(Weather::Fair);
+        let (weather, forecast) = watch::channel(NetworkCondition::Normal);
         let task = tokio::spawn(accept(listener, server, forecast, Rng::with_seed(seed)));
         Ok(Self { address, weather, task })
     }
@@ -64,18 +64,23 @@ impl Proxy {
     }
 
     /// Changes the weather, also for open connections.
-    pub fn turn(&self, weather: Weather) {
+    pub fn turn(&self, weather: NetworkCondition) {
         self.weather.send_replace(weather);
     }
 }
 
-impl Drop for Proxy {
+impl Drop for BadNetwork {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, weather: watch::Receiver<Weather>, mut rng: Rng) {
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    weather: watch::Receiver<NetworkCondition>,
+    mut rng: Rng,
+) {
     let mut connections = JoinSet::new();
     while let Ok((page, _)) = listener.accept().await {
         connections.spawn(connect(page, server, weather.clone(), rng.fork()));
@@ -85,7 +90,12 @@ async fn accept(listener: TcpListener, server: SocketAddr, weather: watch::Recei
 
 /// Proxies one connection until either end closes it or it is cut. If the server cannot be reached, the connection is
 /// closed at once.
-async fn connect(page: TcpStream, server: SocketAddr, weather: watch::Receiver<Weather>, mut rng: Rng) {
+async fn connect(
+    page: TcpStream,
+    server: SocketAddr,
+    weather: watch::Receiver<NetworkCondition>,
+    mut rng: Rng,
+) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     let ((from_page, to_page), (from_server, to_server)) = (page.into_split(), server.into_split());
     let life = Duration::from_millis(rng.u64(1..=LIFE_MS));
@@ -98,8 +108,8 @@ async fn connect(page: TcpStream, server: SocketAddr, weather: watch::Receiver<W
 }
 
 /// Returns `life` after a storm was first seen.
-async fn last(life: Duration, mut weather: watch::Receiver<Weather>) {
-    if weather.wait_for(|weather| *weather == Weather::Storm).await.is_ok() {
+async fn last(life: Duration, mut weather: watch::Receiver<NetworkCondition>) {
+    if weather.wait_for(|weather| *weather == NetworkCondition::Lossy).await.is_ok() {
         sleep(life).await;
     }
 }
@@ -109,18 +119,18 @@ async fn last(life: Duration, mut weather: watch::Receiver<Weather>) {
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    weather: watch::Receiver<Weather>,
+    weather: watch::Receiver<NetworkCondition>,
     mut rng: Rng,
 ) {
     let mut buffer = [0; 16 * 1024];
     let mut silent = false;
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let now = *weather.borrow();
-        silent |= now == Weather::Silence;
+        silent |= now == NetworkCondition::Blackhole;
         let passed = match now {
             _ if silent => Ok(()),
-            Weather::Storm => in_pieces(&buffer[..read], &mut to, &mut rng).await,
-            Weather::Fair | Weather::Silence => to.write_all(&buffer[..read]).await,
+            NetworkCondition::Lossy => in_pieces(&buffer[..read], &mut to, &mut rng).await,
+            NetworkCondition::Normal | NetworkCondition::Blackhole => to.write_all(&buffer[..read]).await,
         };
         if passed.is_err() {
             return;
@@ -163,7 +173,7 @@ mod tests {
     }
 
     /// Sends bytes through the proxy and returns the echo. The echo is incomplete if the connection is cut.
-    async fn round_trip(proxy: &Proxy, bytes: &[u8]) -> Vec<u8> {
+    async fn round_trip(proxy: &BadNetwork, bytes: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut back = Vec::new();
@@ -179,18 +189,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_through_a_storm_is_a_beginning_of_what_was_sent() {
-        let proxy = Proxy::start(echo().await, 1).await.unwrap();
+        let proxy = BadNetwork::start(echo().await, 1).await.unwrap();
         let bytes: Vec<u8> = (0..40_000u32).map(|n| n as u8).collect();
         assert_eq!(round_trip(&proxy, &bytes).await, bytes);
-        proxy.turn(Weather::Storm);
+        proxy.turn(NetworkCondition::Lossy);
         let back = round_trip(&proxy, &bytes).await;
         assert!(back.len() < bytes.len() && bytes.starts_with(&back), "{} bytes", back.len());
     }
 
     #[tokio::test]
     async fn silence_keeps_the_connection_and_loses_the_bytes_for_good() {
-        let proxy = Proxy::start(echo().await, 1).await.unwrap();
-        proxy.turn(Weather::Silence);
+        let proxy = BadNetwork::start(echo().await, 1).await.unwrap();
+        proxy.turn(NetworkCondition::Blackhole);
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_all(b"lost").await.unwrap();
         let patience = Duration::from_millis(100);
@@ -198,7 +208,7 @@ mod tests {
             timeout(patience, stream.read(&mut [0; 8])).await.is_err(),
             "the connection returned bytes or was closed"
         );
-        proxy.turn(Weather::Fair);
+        proxy.turn(NetworkCondition::Normal);
         stream.write_all(b"lost too").await.unwrap();
         assert!(timeout(patience, stream.read(&mut [0; 8])).await.is_err());
         assert_eq!(round_trip(&proxy, b"not lost").await, b"not lost");

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Result, ensure};
 
-use super::{examples::Program, programs::Running, servers::Servers};
+use super::{examples::CommandOf, programs::RunningProgram, servers::Servers};
 use crate::shell;
 
 /// Checks that a failed call ends a program with exit code 1 and one line that describes the error. Returns the number
@@ -12,8 +12,8 @@ use crate::shell;
 ///
 /// # Errors
 /// When a program ends in another way, or prints more or less.
-pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
-    let Servers { open, strict, .. } = servers;
+pub(super) fn failures(program: CommandOf, servers: &Servers) -> Result<u64> {
+    let Servers { open, with_tokens: strict, .. } = servers;
     // Node prints a warning when the server name for TLS is an IP address.
     let tls = servers.tls.replace("127.0.0.1", "localhost");
     let [forged, ca] = [&servers.forged_token_file, &servers.other_ca].map(|path| path.to_string_lossy());
@@ -38,11 +38,11 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
     for (name, arguments, what) in cases {
         let mut command = program(name);
         command.args(arguments).stderr(Stdio::piped());
-        let (status, said) = Running::start(&mut command)?.ending()?;
+        let (status, said) = RunningProgram::start(&mut command)?.wait_for_exit()?;
         ensure!(
             status.code() == Some(1) && said.len() == 1 && said[0].contains(what),
             "`{}` ended ({status}) without exactly one line that has {what:?}: {said:?}",
-            shell::words(&command)
+            shell::command_line(&command)
         );
     }
     Ok(cases.len() as u64)
@@ -53,18 +53,18 @@ pub(super) fn failures(program: Program, servers: &Servers) -> Result<u64> {
 /// # Errors
 /// When it ends in another way.
 #[cfg(unix)]
-pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Result<u64> {
+pub(super) fn ctrl_c(program: CommandOf, signed_on: &str, servers: &Servers) -> Result<u64> {
     use std::os::unix::process::ExitStatusExt as _;
 
     use nix::sys::signal::Signal;
 
     let mut command = program("bidirectional_client");
     command.args(["--server", &servers.open]);
-    let mut driver = Running::start(heeding_ctrl_c(&command).stderr(Stdio::piped()))?;
+    let mut driver = RunningProgram::start(with_default_sigint(&command).stderr(Stdio::piped()))?;
     let line = driver.line()?;
     ensure!(line.as_deref() == Some(signed_on), "the driver printed {line:?} instead of {signed_on:?}");
     driver.interrupt()?;
-    let (status, said) = driver.ending()?;
+    let (status, said) = driver.wait_for_exit()?;
     let by_ctrl_c = status.code() == Some(130) || status.signal() == Some(Signal::SIGINT as i32);
     ensure!(by_ctrl_c && said.is_empty(), "Ctrl-C ended the driver ({status}), which printed {said:?}");
     Ok(1)
@@ -73,7 +73,7 @@ pub(super) fn ctrl_c(program: Program, signed_on: &str, servers: &Servers) -> Re
 /// Returns the command with the default reaction to Ctrl-C, as in a terminal. A process in the background may ignore
 /// SIGINT, and its children inherit that.
 #[cfg(unix)]
-fn heeding_ctrl_c(program: &std::process::Command) -> std::process::Command {
+fn with_default_sigint(program: &std::process::Command) -> std::process::Command {
     use std::process::Command;
 
     let mut command = match cfg!(target_os = "linux") {

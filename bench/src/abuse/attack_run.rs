@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, ensure};
 use super::{
     attack::Attack,
     attackers::Attackers,
-    gauges::Gauges,
-    judge::{Figures, Findings, Memory},
-    pages::{Pages, Sight},
+    gauges::ServerMetrics,
+    judge::{AttackResult, Memory, PagePercentiles},
+    pages::{PageMeasurements, Pages},
 };
 use crate::{
     contender::rides_server,
@@ -36,9 +36,9 @@ pub(super) struct Plan {
     /// The longest duration of an attack.
     pub(super) longest: Duration,
     /// The divisor of the number of clients.
-    pub(super) thinned: usize,
+    pub(super) client_divisor: usize,
     /// The time after an attack within which the server must recover.
-    pub(super) patience: Duration,
+    pub(super) recovery_timeout: Duration,
 }
 
 /// Runs an attack and returns the measurements.
@@ -52,53 +52,53 @@ pub(super) fn play(
     cores: Cores,
     server: &Path,
     log: &Path,
-) -> Result<Findings> {
+) -> Result<AttackResult> {
     let mut command = rides_server(server);
     command.args(["--exempt-addresses", EXEMPT]).args(attack.flags());
     let server = Server::start(command, cores, log)?;
     let feed = Feed::start(server.addr, fleet());
     let mut pages = Pages::open(server.addr)?;
-    pages.go_on(plan.settle)?;
+    pages.run_for(plan.settle)?;
 
     let (mut peace, quiet_cpu) = watch(&server, &mut pages, plan.quiet)?;
     ensure!(peace.errors.is_empty(), "the pages have errors before the attack: {}", peace.errors.join(", "));
-    let quiet = Figures::of(&mut peace).context("the pages measured nothing before the attack")?;
+    let quiet = PagePercentiles::of(&mut peace).context("the pages measured nothing before the attack")?;
 
-    let (before, memory) = (Gauges::of(server.addr)?, server.resident()?);
+    let (before, memory) = (ServerMetrics::of(server.addr)?, server.resident()?);
     server.forget_peak()?;
     // What the pages measured while the metrics were read does not count.
-    pages.go_on(LOOK)?;
+    pages.run_for(LOOK)?;
     let mut crowd = attack.crowd();
     crowd.lasts = crowd.lasts.min(plan.longest);
-    crowd.clients = (crowd.clients / plan.thinned).max(1);
+    crowd.clients = (crowd.clients / plan.client_divisor).max(1);
     let budget = attack.budget();
     let attackers = Attackers::start(attack, crowd, server.addr)?;
     let (mut sight, cpu) = watch(&server, &mut pages, crowd.lasts)?;
     let taken = attackers.stop()?;
     let peak = server.peak()?;
-    let during = Figures::of(&mut sight).context("the pages measured nothing in the attack")?;
+    let during = PagePercentiles::of(&mut sight).context("the pages measured nothing in the attack")?;
 
     let (after, late_errors) = aftermath(&server, &mut pages, plan, &before, memory)?;
-    let failed = Gauges::of(server.addr)?.failed_since(&before);
+    let failed = ServerMetrics::of(server.addr)?.failed_since(&before);
     feed.stop()?;
-    Ok(Findings {
+    Ok(AttackResult {
         quiet,
         during,
         errors: [sight.errors, late_errors].concat(),
         cpu_share: [quiet_cpu, cpu],
         memory: Memory { before: memory, peak, after: after.resident },
         budget,
-        places_back: after.places_back,
-        memory_back: after.memory_back,
+        recovery_of_calls: after.places_back,
+        recovery_of_memory: after.memory_back,
         taken,
         failed,
     })
 }
 
 /// Runs the pages for `window`. Returns what they measured, and the share of its core that the server used.
-fn watch(server: &Server, pages: &mut Pages, window: Duration) -> Result<(Sight, f64)> {
+fn watch(server: &Server, pages: &mut Pages, window: Duration) -> Result<(PageMeasurements, f64)> {
     let (start, before) = (Instant::now(), server.cpu()?);
-    let sight = pages.go_on(window)?;
+    let sight = pages.run_for(window)?;
     let used = server.cpu()?.saturating_sub(before);
     Ok((sight, used.as_secs_f64() / start.elapsed().as_secs_f64()))
 }
@@ -115,16 +115,18 @@ fn aftermath(
     server: &Server,
     pages: &mut Pages,
     plan: &Plan,
-    before: &Gauges,
+    before: &ServerMetrics,
     memory: u64,
 ) -> Result<(Aftermath, Vec<String>)> {
     let start = Instant::now();
     let mut errors = Vec::new();
     let mut after = Aftermath { resident: memory, places_back: None, memory_back: None };
-    while start.elapsed() < plan.patience && (after.places_back.is_none() || after.memory_back.is_none()) {
-        errors.append(&mut pages.go_on(LOOK)?.errors);
+    while start.elapsed() < plan.recovery_timeout
+        && (after.places_back.is_none() || after.memory_back.is_none())
+    {
+        errors.append(&mut pages.run_for(LOOK)?.errors);
         after.resident = server.resident()?;
-        let now = Gauges::of(server.addr)?;
+        let now = ServerMetrics::of(server.addr)?;
         let elapsed = Some(start.elapsed());
         // At any moment the pages may have calls open. The newcomer may have one too, with its connection.
         let few = now.connections <= before.connections && now.calls <= before.calls + Pages::COUNT as u64;

@@ -5,11 +5,11 @@
 
 use leptos::{html::Div, prelude::*};
 
-use crate::{browser::SizeWatch, erased::effect, map::Padding};
+use crate::{browser::SizeWatch, map::Padding, type_erased::effect};
 
 /// The empty element. It reports the padding each time that its size changes.
 #[component]
-pub(super) fn Room(padding: WriteSignal<Padding>) -> impl IntoView {
+pub(super) fn FreeArea(padding: WriteSignal<Padding>) -> impl IntoView {
     let room = NodeRef::<Div>::new();
     let watch = StoredValue::new_local(None::<SizeWatch>);
     effect(move || {

@@ -6,15 +6,15 @@ use web_sys::Element;
 use crate::{browser, format, model::Failure};
 
 /// Renders the text and the details of a failure.
-pub(super) fn trouble(failure: &Failure) -> impl IntoView + use<> {
+pub(super) fn failure_view(failure: &Failure) -> impl IntoView + use<> {
     view! {
         <p class="error" role="alert">{format::failure(failure)}</p>
-        {quotable(failure)}
+        {failure_details(failure)}
     }
 }
 
 /// Renders the reason and the id with a button that copies them, or `None` if the server gave no id.
-fn quotable(failure: &Failure) -> Option<impl IntoView + use<>> {
+fn failure_details(failure: &Failure) -> Option<impl IntoView + use<>> {
     let Failure { reason, request_id, .. } = failure;
     let both = format!("{reason} {request_id}");
     (!request_id.is_empty()).then(|| {

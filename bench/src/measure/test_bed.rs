@@ -10,14 +10,14 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Bench;
 use crate::{
-    contender::{Contender, Form},
+    contender::{Contender, MessageForm},
     feed::{Feed, Group, fleet},
     fleet::TICK_SECONDS,
-    load::{Kept, Target, Viewers, Window},
+    load::{KeptMessage, Target, Viewers, Window},
     machine::Cores,
     process::{Server, own_cpu},
     servers::CARS,
-    wire::{Call, Protocol},
+    wire::{Protocol, RpcCall},
 };
 
 /// The time within which viewers must open their streams.
@@ -27,17 +27,17 @@ const COMPLETE: f64 = 0.95;
 /// The share of its core above which the load generator is the bottleneck.
 const LOAD_IS_FULL: f64 = 0.9;
 /// The share of a core above which other processes disturb a measurement.
-const QUIET: f64 = 0.05;
+const DISTURBED: f64 = 0.05;
 
 /// A running server, the feed of positions, and the viewers.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct TestBed {
     // Fields are dropped in this order: the server last.
     pub(super) viewers: Viewers,
     pub(super) feed: Option<Feed>,
     pub(super) server: Server,
     cores: Cores,
-    form: Form,
+    form: MessageForm,
     settle: Duration,
     window: Duration,
 }
@@ -65,18 +65,18 @@ pub(super) struct Sample {
     pub(super) failed: Option<String>,
 }
 
-impl Stage {
+impl TestBed {
     /// Starts a server without viewers. The first `keeping` viewers keep their messages.
     pub(super) fn open(
         bench: &Bench,
         contender: Contender,
         protocol: Protocol,
         replay: &Path,
-        (calls, groups, keeping): (Vec<Call>, Vec<Group>, usize),
+        (calls, groups, keeping): (Vec<RpcCall>, Vec<Group>, usize),
     ) -> Result<Self> {
         bench.say(format!("starting {}", contender.name()));
         let server = contender.start(&bench.options, bench.cores, protocol, replay)?;
-        let feed = contender.is_fed().then(|| Feed::start(server.addr, groups));
+        let feed = contender.receives_positions().then(|| Feed::start(server.addr, groups));
         let target = Target { addr: server.addr, protocol, calls };
         let viewers = Viewers::new(target, Duration::from_secs_f64(TICK_SECONDS), keeping)?;
         let (settle, window) = (bench.plan.settle, bench.plan.window);
@@ -155,8 +155,8 @@ impl Sample {
     }
 
     /// Returns `true` if the server failed while other processes disturbed.
-    pub(super) fn failed_in_company(&self) -> bool {
-        self.failed.is_some() && self.foreign_share > QUIET
+    pub(super) fn failed_while_disturbed(&self) -> bool {
+        self.failed.is_some() && self.foreign_share > DISTURBED
     }
 
     /// Returns `true` if the load generator is the bottleneck.
@@ -168,7 +168,7 @@ impl Sample {
 /// Records 6 s of messages of a contender, for another to send again. Returns their file.
 pub(super) fn record(bench: &Bench, contender: Contender) -> Result<PathBuf> {
     const RECORD: Duration = Duration::from_secs(6);
-    let mut stage = Stage::of_fleet(bench, contender, Protocol::Http2, Path::new(""))?;
+    let mut stage = TestBed::of_fleet(bench, contender, Protocol::Http2, Path::new(""))?;
     stage.hold(1)?;
     stage.viewers.watch(stage.settle)?;
     let window = stage.viewers.watch(RECORD)?;
@@ -179,15 +179,15 @@ pub(super) fn record(bench: &Bench, contender: Contender) -> Result<PathBuf> {
     let file: Vec<u8> = window
         .kept
         .iter()
-        .flat_map(|Kept { message, .. }| [&length(message), &message[..]].concat())
+        .flat_map(|KeptMessage { message, .. }| [&length(message), &message[..]].concat())
         .collect();
     fs::write(&path, file).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-fn cars_per_message(form: Form, kept: &[Kept]) -> Result<f64> {
+fn cars_per_message(form: MessageForm, kept: &[KeptMessage]) -> Result<f64> {
     let mut cars = 0;
-    for Kept { message, .. } in kept {
+    for KeptMessage { message, .. } in kept {
         cars += form.cars(message).context("cannot decode a message")?;
     }
     Ok(cars as f64 / kept.len().max(1) as f64)
