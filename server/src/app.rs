@@ -30,15 +30,10 @@ use crate::{
     config::{Config, GeneratedCertificate, ProviderConfig, TlsConfig},
     data_dir::{DataDir, FileLost, WatchedFiles},
     dispatch,
-    edge::{
-        self, AllowedHosts, Contract, EmbeddedPage, Health, Limits, MethodLimit, MethodPolicy, Names, Origin,
-        PageFiles, Port, Services,
-    },
     fanout::{Fanout, FanoutOptions},
     files,
     fleet::{Fleet, FleetOptions},
-    health_v1,
-    listen::{self, ListenAddress, Listeners},
+    listen::{self, ListenAddress},
     rides::{
         Rides,
         charge::FareLimits,
@@ -49,7 +44,6 @@ use crate::{
     services::{
         city::CityService,
         fleet::{FleetService, LARGEST_REQUESTS as FLEET_LIMITS},
-        reflection::ReflectionService,
         rides::RidesService,
         sessions::SessionsService,
     },
@@ -58,11 +52,15 @@ use crate::{
     telemetry,
     tls::{self, CertificateFiles, Tls, development::DevelopmentCa},
 };
+use grpc_edge::{
+    AllowedHosts, Contract, EmbeddedPage, Health, Limits, Listeners, MethodLimit, MethodPolicy, Names,
+    Origin, PageFiles, Port, Services,
+};
 
 /// The services of the port. Reflection's v1alpha is not among them: its calls are routed to v1.
 const DESCRIPTOR_SETS: [&[u8]; 3] = [
     rides_proto::FILE_DESCRIPTOR_SET,
-    health_v1::FILE_DESCRIPTOR_SET,
+    grpc_edge::health_v1::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
 ];
 /// The names of the server in errors and metrics.
@@ -125,7 +123,7 @@ impl App {
         let metrics = telemetry::metrics();
         let page = page(config.page, config.embedded_page)?;
         let city = city(config.map).await?;
-        let listeners = Listeners::open(&config.listen).await?;
+        let listeners = listen::open(&config.listen).await?;
         let addresses = listeners.addresses().context("cannot read the addresses of the sockets")?;
         let is_loopback = addresses.iter().all(|address| address.ip().is_loopback());
         let data_dir = config
@@ -174,7 +172,7 @@ impl App {
         let authenticator = RidesAuthenticator::new(sessions.clone(), policy, &contract)?;
         let (health, health_service) = Health::new(contract.clone());
 
-        let reflection = ReflectionService::new(&DESCRIPTOR_SETS)?;
+        let reflection = grpc_edge::ReflectionService::new(&DESCRIPTOR_SETS)?;
         let sessions_service =
             SessionsServer::new(SessionsService::new(sessions.clone())).max_decoding_message_size(largest);
 
@@ -196,7 +194,7 @@ impl App {
         let port = Port::new(
             services,
             authenticator,
-            edge::Options {
+            grpc_edge::Options {
                 page,
                 base_path: config.base_path,
                 hosts: hosts(loopback_only, config.listen.name(), config.allow_host, &config.allow_origin),
@@ -279,8 +277,13 @@ impl App {
         log_auth_policy(policy, &addresses);
         health.set_serving(true);
         // In its own task, so that accepting connections takes turns with the connections themselves.
-        let serving =
-            spawn(edge::serve(listeners, port, limits, tls.as_ref().map(Tls::of_port), shutdown.clone()));
+        let serving = spawn(grpc_edge::serve(
+            listeners,
+            port,
+            limits,
+            tls.as_ref().map(Tls::of_port),
+            shutdown.clone(),
+        ));
         let mut serving = AbortOnDropHandle::new(serving).fuse();
         let stopping = async {
             let why = tokio::select! {

@@ -22,7 +22,6 @@ use crate::{
     client::{self, ClientConfig},
     data_dir::DataDir,
     dispatch::DispatchOptions,
-    edge::{BasePath, EmbeddedPage, Limits, Origin},
     fleet::FleetOptions,
     listen::ListenAddress,
     rides::journal::sqlite::SqliteOptions,
@@ -31,6 +30,7 @@ use crate::{
     sessions::{KeySource, Refresh, Role},
     sim::{self, Credentials},
 };
+use grpc_edge::{BasePath, EmbeddedPage, Limits, Origin};
 
 /// A day in seconds.
 const DAY: u64 = 24 * 60 * 60;
@@ -55,6 +55,11 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Returns the command line with the environment variable of each flag.
+    pub fn with_variables() -> clap::Command {
+        with_variables_of_limits(Self::command())
+    }
+
     /// Parses a command line. Environment variables stand in for missing flags, and an empty variable counts as unset.
     ///
     /// # Errors
@@ -63,10 +68,22 @@ impl Cli {
         line: impl IntoIterator<Item = A>,
     ) -> Result<Self, clap::Error> {
         let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
-        let mut command = without_variables(Self::command(), &is_empty);
+        let mut command = without_variables(Self::with_variables(), &is_empty);
         let mut matches = command.try_get_matches_from_mut(line)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// Returns `command` with a variable for each limit of the edge, which names none itself: `RIDES_MAX_STREAMS` is that of
+/// `--max-streams`.
+fn with_variables_of_limits(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| match arg.get_long() {
+        Some(long) if arg.get_env().is_none() && arg.get_help_heading() == Some("Limits") => {
+            let variable = format!("RIDES_{}", long.to_uppercase().replace('-', "_"));
+            arg.env(variable)
+        }
+        _ => arg,
+    })
 }
 
 /// Returns `command` without the environment variables that `is_unset` names, in its subcommands, too.
@@ -590,14 +607,14 @@ mod tests {
     }
 
     fn built() -> clap::Command {
-        let mut root = Cli::command();
+        let mut root = Cli::with_variables();
         root.build();
         root
     }
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::with_variables().debug_assert();
     }
 
     #[test]
@@ -618,14 +635,14 @@ mod tests {
     #[test]
     fn an_empty_variable_is_an_unset_one_for_every_option_of_every_subcommand() {
         let mut with_variable = 0;
-        for (words, command) in commands(&Cli::command(), &[]) {
+        for (words, command) in commands(&Cli::with_variables(), &[]) {
             with_variable += command.get_arguments().filter(|option| option.get_env().is_some()).count();
             let deaf = without_variables(command, &|_| true);
             let left: Vec<_> = deaf.get_arguments().filter_map(clap::Arg::get_env).collect();
             assert!(left.is_empty(), "{words:?}: {left:?}");
         }
         assert!(with_variable > 50, "only {with_variable} options have variables");
-        let deaf_to_one = without_variables(Cli::command(), &|name| name == "RIDES_MAP");
+        let deaf_to_one = without_variables(Cli::with_variables(), &|name| name == "RIDES_MAP");
         let left =
             |name: &str| deaf_to_one.get_arguments().any(|option| option.get_env() == Some(name.as_ref()));
         assert!(left("RIDES_LISTEN") && left("RIDES_DATA_DIR") && !left("RIDES_MAP"));

@@ -8,14 +8,12 @@ mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod dispatch;
-pub mod edge;
 pub mod fanout;
 pub mod files;
 pub mod fleet;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod gen_key;
-pub mod health_v1;
 pub mod journal_command;
 pub mod listen;
 pub mod positions;

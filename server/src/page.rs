@@ -1,6 +1,6 @@
 //! The page inside the program, so that a deployment is one file.
 
-use rides_server::edge::EmbeddedPage;
+use grpc_edge::EmbeddedPage;
 use rust_embed::Embed;
 
 /// The files that `cargo xtask` has bundled. They are in the binary crate, so that the library compiles while the page

@@ -1,5 +1,5 @@
 //! The limits of the services, as command-line flags: viewers, sign-outs and open rides. The limits of the port are in
-//! [`crate::edge::Limits`].
+//! [`grpc_edge::Limits`].
 
 use std::num::NonZeroU32;
 

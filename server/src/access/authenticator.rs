@@ -10,17 +10,17 @@ use tonic::{Code, Status};
 
 use super::{AuthPolicy, Principal, table::Access};
 use crate::{
-    edge::{Authenticator, CallHead, ClientCertificate, Contract, CredentialsEnd, Peer},
     services::status,
     sessions::{Role, Session, Sessions, Unauthenticated, bearer},
     tls::certified_car,
 };
+use grpc_edge::{Authenticator, CallHead, ClientCertificate, Contract, CredentialsEnd, Peer};
 
 /// Knows callers by the token in `authorization` and by the certificate of a car.
 pub struct RidesAuthenticator {
     sessions: Arc<Sessions>,
     policy: AuthPolicy,
-    /// The callers of each method, by [`Method::index`](crate::edge::Method::index).
+    /// The callers of each method, by [`Method::index`](grpc_edge::Method::index).
     access: Vec<Access>,
 }
 
@@ -143,7 +143,8 @@ mod tests {
     use tonic_types::StatusExt as _;
 
     use super::*;
-    use crate::{edge::Limits, sessions::TokenKeys};
+    use crate::sessions::TokenKeys;
+    use grpc_edge::Limits;
 
     const BOOK: &str = "/rides.v1.Rides/Book";
 

@@ -6,7 +6,7 @@ mod sockets;
 
 use std::net::SocketAddr;
 
-pub use self::{address::ListenAddress, sockets::Listeners};
+pub use self::{address::ListenAddress, sockets::open};
 
 /// Logs a warning if a container listens on its loopback only, or if other machines can connect without TLS.
 pub fn warn(addresses: &[SocketAddr], has_tls: bool) {

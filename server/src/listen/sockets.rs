@@ -1,17 +1,16 @@
 //! The listening sockets of the server.
 
 use std::{
-    future::poll_fn,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    task::Poll,
 };
 
 use anyhow::{Context as _, ensure};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use super::ListenAddress;
+use grpc_edge::Listeners;
 
 /// The length of the kernel's queue of connections that are not accepted yet. The system may limit it further.
 const BACKLOG: u32 = 1_024;
@@ -23,57 +22,20 @@ const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 #[cfg(windows)]
 const NO_SUCH_FAMILY: i32 = 10047;
 
-/// The listening sockets, which take turns in accepting.
-pub struct Listeners {
-    sockets: Vec<TcpListener>,
-    /// The index of the socket that is polled first.
-    next: usize,
-}
-
-impl Listeners {
-    /// Binds the sockets.
-    ///
-    /// # Errors
-    /// If a name cannot be resolved, or an address cannot be bound.
-    pub async fn open(listen: &ListenAddress) -> anyhow::Result<Self> {
-        let sockets = match listen {
-            ListenAddress::Loopbacks(port) => {
-                bind_each(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], *port)?
-            }
-            ListenAddress::AllInterfaces(port) => vec![bind_all_interfaces(*port)?],
-            ListenAddress::Address(address) => bind_each(&[address.ip()], address.port())?,
-            ListenAddress::Host(name, port) => bind_each(&addresses_of(name).await?, *port)?,
-        };
-        Ok(Self { sockets, next: 0 })
-    }
-
-    /// Returns the addresses of all sockets, with the actual port.
-    ///
-    /// # Errors
-    /// If the system does not report an address.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.sockets.iter().map(TcpListener::local_addr).collect()
-    }
-
-    /// Accepts the next connection. Sockets are polled in turn, so that a flood at one does not block the others.
-    pub(crate) async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| {
-            for at in (0..self.sockets.len()).map(|n| (self.next + n) % self.sockets.len()) {
-                if let Poll::Ready(accepted) = self.sockets[at].poll_accept(cx) {
-                    self.next = at + 1;
-                    return Poll::Ready(accepted);
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl From<TcpListener> for Listeners {
-    fn from(socket: TcpListener) -> Self {
-        Self { sockets: vec![socket], next: 0 }
-    }
+/// Binds the sockets.
+///
+/// # Errors
+/// If a name cannot be resolved, or an address cannot be bound.
+pub async fn open(listen: &ListenAddress) -> anyhow::Result<Listeners> {
+    let sockets = match listen {
+        ListenAddress::Loopbacks(port) => {
+            bind_each(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], *port)?
+        }
+        ListenAddress::AllInterfaces(port) => vec![bind_all_interfaces(*port)?],
+        ListenAddress::Address(address) => bind_each(&[address.ip()], address.port())?,
+        ListenAddress::Host(name, port) => bind_each(&addresses_of(name).await?, *port)?,
+    };
+    Ok(sockets.into())
 }
 
 async fn addresses_of(name: &str) -> anyhow::Result<Vec<IpAddr>> {
@@ -161,10 +123,12 @@ fn refused(address: SocketAddr, why: &io::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     async fn open(listen: ListenAddress) -> Listeners {
-        Listeners::open(&listen).await.unwrap()
+        super::open(&listen).await.unwrap()
     }
 
     /// Returns `true` if this machine has `::1`. Some containers do not.
@@ -205,7 +169,7 @@ mod tests {
     async fn a_loopback_that_another_program_has_is_named() {
         let Ok(taken) = TcpListener::bind("[::1]:0").await else { return };
         let address = taken.local_addr().unwrap();
-        let why = Listeners::open(&ListenAddress::Loopbacks(address.port())).await.err().unwrap().to_string();
+        let why = super::open(&ListenAddress::Loopbacks(address.port())).await.err().unwrap().to_string();
         assert!(why.starts_with(&format!("cannot listen on {address}: ")), "{why}");
         assert!(why.contains("another program listens there"), "{why}");
     }

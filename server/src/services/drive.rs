@@ -28,7 +28,6 @@ use super::{principal::principal, status, trip};
 use crate::{
     access::Principal,
     dispatch,
-    edge::error::MALFORMED,
     fleet::{DriverConnection, DriverConnectionId, Fleet, Order, PositionReport},
     rides::{
         RideError, Rides,
@@ -36,6 +35,7 @@ use crate::{
         model::Ride,
     },
 };
+use grpc_edge::error::MALFORMED;
 
 /// The time that a new stream has to send `sign_on`.
 const SIGN_ON_WITHIN: Duration = Duration::from_secs(10);

@@ -15,7 +15,6 @@ pub mod fuzz;
 mod plan;
 mod principal;
 mod progress;
-pub mod reflection;
 pub mod rides;
 pub mod sessions;
 pub mod status;

@@ -23,7 +23,6 @@ use crate::{
     access::Principal,
     city::City,
     dispatch,
-    edge::Peer,
     fleet::{Fleet, PositionReport},
     rides::{
         RideError, Rides,
@@ -34,6 +33,7 @@ use crate::{
         model::{Booking, CarAndDriver, Ride, RideType, Stop, TripSummary},
     },
 };
+use grpc_edge::Peer;
 
 /// The implementation of `rides.v1.Rides`.
 pub struct RidesService {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::bad_request::invalid_because;
-pub use crate::edge::error::{
-    beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
-};
 use crate::{
     access::Denied,
     fleet,
     rides::{RideError, journal::JournalError, machine::Refusal},
     sessions::{RevokeError, Unauthenticated},
+};
+pub use grpc_edge::error::{
+    beyond_limit, busy, failed, no_such_method, shutting_down, too_slow, with_reason,
 };
 
 /// The delay before the next attempt after a limit of sessions or rides, of which some end meanwhile.

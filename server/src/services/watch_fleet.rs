@@ -24,8 +24,8 @@ use super::{
     fleet::MAX_WATCH_REQUEST,
     status,
 };
-use crate::edge::StallPolicy;
 use crate::fanout::{self, Fanout, MAX_CELLS, Viewer, ViewerEnd};
+use grpc_edge::StallPolicy;
 
 /// Serves one call of `Fleet.Watch`.
 ///

@@ -20,7 +20,7 @@ use rustls::{
 use tokio::sync::watch;
 
 use super::{PemError, follow::follow, pem, provider};
-use crate::edge::{ClientCertificate, Revocations};
+use grpc_edge::{ClientCertificate, Revocations};
 
 type Verifier = Arc<dyn ClientCertVerifier>;
 

@@ -3,7 +3,7 @@
 
 use rides_proto::ids::CarId;
 
-use crate::edge::ClientCertificate;
+use grpc_edge::ClientCertificate;
 
 const PREFIX: &str = "rides:car:";
 

@@ -25,8 +25,6 @@ pub use self::{
     pem::{CertificateFiles, PemError},
     served::ServerCertificate,
 };
-use crate::edge;
-
 /// The configuration of TLS.
 pub struct Options {
     /// The server's certificate chain and its key.
@@ -43,7 +41,7 @@ pub struct Options {
 /// The TLS of the port. Clones are cheap and share the certificates.
 #[derive(Clone)]
 pub struct Tls {
-    port: edge::Tls,
+    port: grpc_edge::Tls,
     served: ServerCertificate,
     clients: Option<ClientVerifier>,
     strict: bool,
@@ -72,7 +70,7 @@ impl Tls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        let port = edge::Tls::new(config);
+        let port = grpc_edge::Tls::new(config);
         let port = match &clients {
             Some(clients) => port.with_revocations(clients.clone()),
             None => port,
@@ -81,7 +79,7 @@ impl Tls {
     }
 
     /// The TLS of the port, for the edge.
-    pub fn of_port(&self) -> edge::Tls {
+    pub fn of_port(&self) -> grpc_edge::Tls {
         self.port.clone()
     }
 

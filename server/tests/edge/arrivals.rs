@@ -9,8 +9,9 @@ use std::{
 };
 
 use futures_util::future::{Either, select, select_all};
+use grpc_edge::Limits;
 use http::StatusCode;
-use rides_server::{config::GeneratedCertificate, edge::Limits};
+use rides_server::config::GeneratedCertificate;
 use tempfile::tempdir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

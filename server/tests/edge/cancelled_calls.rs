@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rides_server::edge::Limits;
+use grpc_edge::Limits;
 use tokio::net::TcpStream;
 
 use super::services::NeverResponds;

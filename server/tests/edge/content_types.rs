@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use grpc_edge::Limits;
 use http::{Request, StatusCode};
 use rides_proto::v1::{SignInRequest, SignInResponse, WhoAmIRequest, sessions_client::SessionsClient};
-use rides_server::edge::Limits;
 use tonic::{Code, Status};
 
 use super::services;

@@ -1,8 +1,8 @@
 //! The deadline of a call, `grpc-timeout`.
 
 use bytes::Bytes;
+use grpc_edge::Limits;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use rides_server::edge::Limits;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};

@@ -10,10 +10,10 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
+use grpc_edge::Limits;
 use http::{StatusCode, header::CONNECTION};
 use prost::Message as _;
 use rides_proto::v1::{self, rides_client::RidesClient};
-use rides_server::edge::Limits;
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tonic::Code;
 use tonic_health::pb::{

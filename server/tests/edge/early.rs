@@ -3,8 +3,8 @@
 use std::io;
 
 use futures_util::stream;
+use grpc_edge::Limits;
 use rides_proto::v1::{self, rides_client::RidesClient};
-use rides_server::edge::Limits;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

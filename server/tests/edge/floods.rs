@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use grpc_edge::Limits;
 use http::StatusCode;
-use rides_server::edge::Limits;
 use tonic::Code;
 
 use super::services::{self, NeverResponds};

@@ -4,8 +4,8 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{Router, body::Body, routing::post};
 use futures_util::stream;
+use grpc_edge::Limits;
 use http::StatusCode;
-use rides_server::edge::Limits;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},

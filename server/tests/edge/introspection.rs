@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use grpc_edge::health_v1::{HealthListRequest, HealthListResponse, health_check_response as health};
 use http::StatusCode;
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
-use rides_server::health_v1::{HealthListRequest, HealthListResponse, health_check_response as health};
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tonic::Code;

@@ -7,9 +7,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
+use grpc_edge::Limits;
 use http::{Request, StatusCode};
 use rides_proto::v1::{self, rides_client::RidesClient};
-use rides_server::edge::Limits;
 use rides_server::service_limits::ServiceLimits;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use grpc_edge::Limits;
 use http::{Request, StatusCode};
-use rides_server::edge::Limits;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

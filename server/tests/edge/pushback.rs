@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rides_server::edge::Limits;
+use grpc_edge::Limits;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 

@@ -1,9 +1,9 @@
 //! Malformed requests and too large headers: each refusal has a reason.
 
 use bytes::Bytes;
+use grpc_edge::Limits;
 use http::{Request, StatusCode};
 use rides_proto::v1::SignInRequest;
-use rides_server::edge::Limits;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

@@ -6,7 +6,7 @@ use tonic_types::StatusExt as _;
 
 use super::services;
 use crate::harness::{http::Http, port_with, server, wire::details};
-use rides_server::edge::Limits;
+use grpc_edge::Limits;
 
 const SIGN_IN: &str = "/rides.v1.Sessions/SignIn";
 

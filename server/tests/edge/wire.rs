@@ -11,10 +11,10 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use grpc_edge::Limits;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use prost::Message as _;
 use rides_proto::v1::{GetRequest, SignInRequest, SignInResponse};
-use rides_server::edge::Limits;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,

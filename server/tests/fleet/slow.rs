@@ -12,9 +12,9 @@ use std::{
 use axum::{Router, body::Body, response::Response, routing::post};
 use bytes::Bytes;
 use futures_util::stream;
+use grpc_edge::Limits;
 use prost::Message as _;
 use rides_proto::v1;
-use rides_server::edge::Limits;
 use tonic::Code;
 
 use super::viewer::{Viewer, helsinki};

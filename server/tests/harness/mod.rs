@@ -28,12 +28,12 @@ use std::{
 use axum::Router;
 use clap::Parser as _;
 use faulty_disk::Disk;
+use grpc_edge::{AllowedHosts, Contract, Health, Limits, Names, PageFiles, Port, Services};
 use rides_server::{
     access::{AuthPolicy, RidesAuthenticator},
     app::App,
     config::{Cli, Config, ProviderConfig, TlsConfig},
     data_dir::DataDir,
-    edge::{self, AllowedHosts, Contract, Health, Limits, Names, PageFiles, Port, Services},
     listen::ListenAddress,
     service_limits::ServiceLimits,
     sessions::{Sessions, TokenKeys},
@@ -247,7 +247,7 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
     let sessions = Arc::new(Sessions::new(TokenKeys::generate()));
     let authenticator = RidesAuthenticator::new(sessions.clone(), AuthPolicy::Open, &contract).unwrap();
     let (health, health_service) = Health::new(contract.clone());
-    let options = edge::Options {
+    let options = grpc_edge::Options {
         page: PageFiles::Directory("/nonexistent".into()),
         base_path: None,
         allow_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
@@ -262,7 +262,7 @@ async fn port(services: Router, limits: Limits, origins: &[&str]) -> Running {
     };
     let services = Services::new(services).with(health_service);
     let port = Port::new(services, authenticator, options);
-    let serving = edge::serve(listener.into(), port, limits, None, stop.clone());
+    let serving = grpc_edge::serve(listener.into(), port, limits, None, stop.clone());
     let ended = tokio::spawn(async move {
         serving.await;
         Ok(())

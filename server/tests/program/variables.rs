@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use clap::CommandFactory as _;
 use rides_server::config::Cli;
 use tokio::process::Command;
 
@@ -18,7 +17,7 @@ fn every_variable() -> Vec<String> {
         let own = command.get_arguments().filter_map(|option| Some(option.get_env()?.to_str()?.to_owned()));
         own.chain(command.get_subcommands().flat_map(of)).collect()
     }
-    [of(&Cli::command()), vec!["RIDES_TOKEN".to_owned()]].concat()
+    [of(&Cli::with_variables()), vec!["RIDES_TOKEN".to_owned()]].concat()
 }
 
 /// The program with every variable empty, and with `dir` as its home and working directory.

@@ -167,19 +167,19 @@ mod tests {
 
     #[test]
     fn this_machine_has_many_names() {
-        let hosts = AllowedHosts::loopback_and(["rides.example".to_owned()]);
+        let hosts = AllowedHosts::loopback_and(["board.example".to_owned()]);
         for host in [
             "localhost",
             "LocalHost:8080",
             "localhost.:8080",
-            "rides.localhost",
+            "board.localhost",
             "127.0.0.1",
             "127.8.9.10:1",
             "[::1]",
             "[::1]:8080",
             "[::ffff:127.0.0.1]:8080",
-            "rides.example",
-            "Rides.Example:443",
+            "board.example",
+            "Board.Example:443",
         ] {
             assert!(known(&hosts, "/", &[host]), "{host}");
             assert!(known(&hosts, &format!("http://{host}/"), &[]), "{host}");
@@ -188,8 +188,8 @@ mod tests {
             "evil.example",
             "localhost.evil.example",
             "notlocalhost",
-            "evil-rides.example",
-            "a.rides.example",
+            "evil-board.example",
+            "a.board.example",
             "192.168.0.7:8080",
             "0.0.0.0",
             "[::2]",

@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 use http::Uri;
 
-/// A path that begins and ends with a slash, for example `/rides/`.
+/// A path that begins and ends with a slash, for example `/board/`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BasePath(String);
 
 /// The error of a text that is not a base path.
 #[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
-#[error("must be a path such as /rides/, of letters, digits, '-', '_', '.' and '~'")]
+#[error("must be a path such as /board/, of letters, digits, '-', '_', '.' and '~'")]
 pub struct BadBasePath;
 
 impl BasePath {
@@ -32,7 +32,7 @@ impl BasePath {
         }
     }
 
-    /// Returns `path` relative to the base path: `/rides/icon.svg` is `/icon.svg`, and `/rides?x` is `/?x`.
+    /// Returns `path` relative to the base path: `/board/icon.svg` is `/icon.svg`, and `/board?x` is `/?x`.
     fn below(&self, path: &str) -> Option<String> {
         let base = self.0.trim_end_matches('/');
         let rest = path.strip_prefix(base)?;
@@ -74,10 +74,10 @@ mod tests {
 
     #[test]
     fn slashes_at_the_ends_make_no_difference() {
-        for text in ["rides", "/rides", "rides/", "/rides/"] {
-            assert_eq!(text.parse::<BasePath>().unwrap().as_str(), "/rides/", "{text}");
+        for text in ["board", "/board", "board/", "/board/"] {
+            assert_eq!(text.parse::<BasePath>().unwrap().as_str(), "/board/", "{text}");
         }
-        assert_eq!("/fleet/rides".parse::<BasePath>().unwrap().as_str(), "/fleet/rides/");
+        assert_eq!("/fleet/board".parse::<BasePath>().unwrap().as_str(), "/fleet/board/");
         assert_eq!("/".parse::<BasePath>().unwrap().as_str(), "/");
     }
 
@@ -103,18 +103,18 @@ mod tests {
 
     #[test]
     fn a_request_is_the_same_with_and_without_the_base_path() {
-        let base: BasePath = "/rides/".parse().unwrap();
+        let base: BasePath = "/board/".parse().unwrap();
         for (asked, served) in [
-            ("/rides/", "/"),
-            ("/rides", "/"),
-            ("/rides?ride=7", "/?ride=7"),
-            ("/rides/icon.svg?v=1", "/icon.svg?v=1"),
-            ("/rides/rides.v1.Rides/Book", "/rides.v1.Rides/Book"),
-            ("http://rides.example/rides/readyz", "http://rides.example/readyz"),
+            ("/board/", "/"),
+            ("/board", "/"),
+            ("/board?ride=7", "/?ride=7"),
+            ("/board/icon.svg?v=1", "/icon.svg?v=1"),
+            ("/board/board.v1.Board/Book", "/board.v1.Board/Book"),
+            ("http://board.example/board/readyz", "http://board.example/readyz"),
             ("/", "/"),
             ("/readyz", "/readyz"),
-            ("/rides.v1.Rides/Book", "/rides.v1.Rides/Book"),
-            ("/ridesharing", "/ridesharing"),
+            ("/board.v1.Board/Book", "/board.v1.Board/Book"),
+            ("/boardharing", "/boardharing"),
         ] {
             let mut uri: Uri = asked.parse().unwrap();
             base.strip(&mut uri);

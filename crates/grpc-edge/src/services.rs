@@ -19,6 +19,13 @@ pub struct Services {
     rest: Handler,
 }
 
+/// No services yet: every call is answered with UNIMPLEMENTED.
+impl Default for Services {
+    fn default() -> Self {
+        Self::new(tonic::service::Routes::default().into_axum_router())
+    }
+}
+
 impl Services {
     /// Creates it without services. `rest` gets the calls to services that are not added.
     pub fn new(rest: Router) -> Self {
@@ -53,7 +60,7 @@ fn answered(response: Result<Response<axum::body::Body>, Infallible>) -> Result<
     response.map(|response| response.map(Body::new))
 }
 
-/// Returns the name of the service in a path, for example `rides.v1.Rides` in `/rides.v1.Rides/Book`.
+/// Returns the name of the service in a path, for example `board.v1.Board` in `/board.v1.Board/Book`.
 fn service_in(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split_once('/').map(|(service, _method)| service)
 }

@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn hashed_names_are_known() {
         for path in [
-            "rides-web-3c1e5a7f9b2d4680.js",
-            "rides-web-c1e5a7f9b2d4680_bg.wasm",
-            "snippets/rides-web-3c1e5a7f9b2d4680/inline0.js",
+            "board-web-3c1e5a7f9b2d4680.js",
+            "board-web-c1e5a7f9b2d4680_bg.wasm",
+            "snippets/board-web-3c1e5a7f9b2d4680/inline0.js",
         ] {
             assert!(is_named_by_content(path), "{path}");
         }

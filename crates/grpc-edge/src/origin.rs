@@ -44,7 +44,7 @@ impl FromStr for Origin {
             _ => {}
         }
         let not_an_origin =
-            || "must be SCHEME://HOST or SCHEME://HOST:PORT, like https://rides.example".to_owned();
+            || "must be SCHEME://HOST or SCHEME://HOST:PORT, like https://board.example".to_owned();
         let (scheme, rest) = text.split_once("://").ok_or_else(not_an_origin)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '?', '#']) {
@@ -105,14 +105,14 @@ mod tests {
     #[test]
     fn an_origin_is_what_a_browser_sends() {
         for (text, browsers) in [
-            ("https://rides.example", "https://rides.example"),
-            ("https://rides.example:443", "https://rides.example"),
-            ("http://rides.example:80", "http://rides.example"),
-            ("http://rides.example:443", "http://rides.example:443"),
-            ("https://rides.example:80", "https://rides.example:80"),
-            ("https://rides.example:08443", "https://rides.example:8443"),
-            ("HTTPS://Rides.Example/", "https://rides.example"),
-            ("https://rides.example:", "https://rides.example"),
+            ("https://board.example", "https://board.example"),
+            ("https://board.example:443", "https://board.example"),
+            ("http://board.example:80", "http://board.example"),
+            ("http://board.example:443", "http://board.example:443"),
+            ("https://board.example:80", "https://board.example:80"),
+            ("https://board.example:08443", "https://board.example:8443"),
+            ("HTTPS://Board.Example/", "https://board.example"),
+            ("https://board.example:", "https://board.example"),
             ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
             ("http://[0:0::1]:8081", "http://[::1]:8081"),
             ("http://tauri.localhost", "http://tauri.localhost"),
@@ -136,7 +136,7 @@ mod tests {
             assert_eq!(sent(app), app);
             assert_eq!(app.parse::<Origin>().unwrap().web_host(), None);
         }
-        assert_eq!("https://Rides.example:1".parse::<Origin>().unwrap().web_host(), Some("rides.example"));
+        assert_eq!("https://Board.example:1".parse::<Origin>().unwrap().web_host(), Some("board.example"));
     }
 
     #[test]
@@ -144,22 +144,22 @@ mod tests {
         for (text, says) in [
             ("null", "would allow all pages"),
             ("*", "no wildcard"),
-            ("https://*.rides.example", "no wildcard"),
+            ("https://*.board.example", "no wildcard"),
             ("", "must be SCHEME://HOST"),
-            ("rides.example", "must be SCHEME://HOST"),
-            ("rides.example:443", "must be SCHEME://HOST"),
+            ("board.example", "must be SCHEME://HOST"),
+            ("board.example:443", "must be SCHEME://HOST"),
             ("https://", "must be SCHEME://HOST"),
             ("https:///", "must be SCHEME://HOST"),
-            ("://rides.example", "must be SCHEME://HOST"),
-            ("https://rides example", "must be SCHEME://HOST"),
-            ("https://rides.example\u{7f}", "must be SCHEME://HOST"),
-            ("https://rides.example/page", "no path"),
-            ("https://rides.example//", "no path"),
-            ("https://rides.example?q", "no path"),
-            ("https://rides.example#top", "no path"),
-            ("https://rides.example:https", "the port"),
-            ("https://rides.example:65536", "the port"),
-            ("https://ada@rides.example", "no user name"),
+            ("://board.example", "must be SCHEME://HOST"),
+            ("https://board example", "must be SCHEME://HOST"),
+            ("https://board.example\u{7f}", "must be SCHEME://HOST"),
+            ("https://board.example/page", "no path"),
+            ("https://board.example//", "no path"),
+            ("https://board.example?q", "no path"),
+            ("https://board.example#top", "no path"),
+            ("https://board.example:https", "the port"),
+            ("https://board.example:65536", "the port"),
+            ("https://ada@board.example", "no user name"),
             ("https://bücher.example", "punycode"),
         ] {
             let error = text.parse::<Origin>().unwrap_err();

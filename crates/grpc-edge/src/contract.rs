@@ -48,7 +48,7 @@ pub struct Method {
 
 impl Method {
     /// A method of a contract with no other method.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn alone(kind: MethodKind, max_message_size: usize) -> Self {
         Self { index: 0, kind, max_message_size }
     }
@@ -124,12 +124,12 @@ impl Contract {
         self
     }
 
-    /// The full names of the services, for example `rides.v1.Rides`.
+    /// The full names of the services, for example `board.v1.Board`.
     pub fn services(&self) -> &[String] {
         &self.services
     }
 
-    /// Returns the method at `path`, for example `/rides.v1.Rides/Book`.
+    /// Returns the method at `path`, for example `/board.v1.Board/Book`.
     pub fn method(&self, path: &str) -> Option<Method> {
         self.methods.get(path).copied()
     }
@@ -169,9 +169,7 @@ impl Contract {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::testing::{
-        BIDIRECTIONAL, CLIENT_STREAM, SERVER_STREAM, UNARY, contract, descriptor_set,
-    };
+    use crate::testing::{BIDIRECTIONAL, CLIENT_STREAM, SERVER_STREAM, UNARY, contract, descriptor_set};
 
     #[test]
     fn it_knows_what_is_in_the_proto_files() {

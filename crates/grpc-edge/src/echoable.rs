@@ -18,7 +18,7 @@ mod tests {
     #[test]
     fn hosts_and_origins_are_repeated_and_nothing_else_is() {
         for value in
-            ["rides.example", "127.0.0.1:8080", "[::1]:8080", "http://rides.example", "capacitor://x"]
+            ["board.example", "127.0.0.1:8080", "[::1]:8080", "http://board.example", "capacitor://x"]
         {
             assert_eq!(echoable(value.as_bytes()), Some(value));
         }

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn its_clients_are_known_by_what_they_send() {
-        let rpc = "/rides.v1.Rides/Quote";
+        let rpc = "/board.v1.Board/Quote";
         let typed = |content_type| of("POST", rpc, &[("content-type", content_type)]);
         let version = ("connect-protocol-version", "1");
         for unary in ["application/json", "application/proto", "Application/JSON; charset=utf-8"] {

@@ -46,16 +46,16 @@ mod tests {
         {
             assert_eq!(base_of(None, path), base, "{path}");
         }
-        let base = "/rides/".parse().unwrap();
-        assert_eq!(base_of(Some(&base), "/ride/7"), "/rides/");
+        let base = "/board/".parse().unwrap();
+        assert_eq!(base_of(Some(&base), "/ride/7"), "/board/");
     }
 
     #[test]
     fn every_address_and_nothing_else_is_rewritten() {
         let html =
             "<html data-base=\"./\"><link href=./a.css><script src='./b.js'></script><p>See ./README.</p>";
-        let expected = "<html data-base=\"/rides/\"><link href=/rides/a.css><script src='/rides/b.js'></script><p>See ./README.</p>";
-        assert_eq!(with_base(html, "/rides/"), expected);
+        let expected = "<html data-base=\"/board/\"><link href=/board/a.css><script src='/board/b.js'></script><p>See ./README.</p>";
+        assert_eq!(with_base(html, "/board/"), expected);
         assert_eq!(with_base(html, "./"), html);
     }
 }

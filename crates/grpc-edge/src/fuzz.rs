@@ -7,8 +7,6 @@ use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use metrics::Counter;
-use prost::Message;
-use rides_proto::v1;
 use tokio::runtime::{self, Runtime};
 use tonic::{Code, body::Body};
 
@@ -73,8 +71,8 @@ pub fn text(input: &[u8]) {
     assert_eq!(decode(pieces).ok(), decode([whole]).ok());
 }
 
-/// Reads the only message of a request, and the messages of an upload, and decodes the former.
-pub fn messages(input: &[u8]) {
+/// Reads the only message of a request, which it passes to `decode`, and the messages of an upload.
+pub fn messages(input: &[u8], decode: impl Fn(&[u8])) {
     let (pieces, whole) = pieces(input);
     let pieces: Vec<_> = pieces.collect();
     RUNTIME.block_on(async {
@@ -83,7 +81,7 @@ pub fn messages(input: &[u8]) {
         assert_eq!(message, read_one(body([whole].into_iter()), LARGEST).await.ok());
         if let Some(message) = message {
             assert_eq!(message, whole, "the bytes are forwarded unchanged");
-            read(&message[5..]);
+            decode(&message[5..]);
         }
 
         let upload = Method::alone(MethodKind::ClientStreaming, LARGEST);
@@ -94,21 +92,19 @@ pub fn messages(input: &[u8]) {
     });
 }
 
-/// Decodes `message` as each type of request. Most inputs are valid for few types or for none.
-fn read(message: &[u8]) {
-    fn decoded<M: Message + Default>(message: &[u8]) {
-        let Ok(decoded) = M::decode(message) else { return };
-        let again = M::decode(decoded.encode_to_vec().as_slice()).expect("an encoded message decodes");
-        // The encodings are compared, since a message with a NaN is not equal to itself.
-        assert_eq!(again.encode_to_vec(), decoded.encode_to_vec());
+#[cfg(test)]
+mod tests {
+    use fuzz_replay::replay;
+
+    /// W31
+    #[test]
+    fn frames_of_a_request() {
+        replay("frames", super::frames);
     }
-    decoded::<v1::StartRequest>(message);
-    decoded::<v1::EndRequest>(message);
-    decoded::<v1::TrackRequest>(message);
-    decoded::<v1::BookRequest>(message);
-    decoded::<v1::CancelRequest>(message);
-    decoded::<v1::ListRequest>(message);
-    decoded::<v1::WatchRequest>(message);
-    decoded::<v1::DriveRequest>(message);
-    decoded::<v1::FindPlacesRequest>(message);
+
+    /// W31
+    #[test]
+    fn a_request_in_base64() {
+        replay("text", super::text);
+    }
 }

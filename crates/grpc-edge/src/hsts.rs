@@ -30,22 +30,22 @@ mod tests {
     fn it_is_the_name_in_the_request_that_counts() {
         let named =
             |uri: &str, host: &str| applies_to(&Request::get(uri).header("host", host).body(()).unwrap());
-        assert!(named("/", "rides.example:8443"));
-        assert!(named("https://rides.example/", "localhost"), "the host of the request target counts first");
+        assert!(named("/", "board.example:8443"));
+        assert!(named("https://board.example/", "localhost"), "the host of the request target counts first");
         assert!(!named("/", "localhost:8443") && !named("/", "127.0.0.1:8443") && !named("/", "no host"));
         assert!(!applies_to(&Request::get("/").body(()).unwrap()));
     }
 
     #[test]
     fn names_of_other_machines_may_be_strict_and_nothing_else_may() {
-        for host in ["rides.example", "Rides.Example.", "localhost.example", "rides"] {
+        for host in ["board.example", "Board.Example.", "localhost.example", "board"] {
             assert!(applies(host), "{host}");
         }
         for host in [
             "",
             "localhost",
             "LOCALHOST.",
-            "rides.localhost",
+            "board.localhost",
             "127.0.0.1",
             "[::1]",
             "::1",

@@ -281,7 +281,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::edge::{
+    use crate::{
         Everyone, StallPolicy,
         testing::{BIDIRECTIONAL, CLIENT_STREAM, SERVER_STREAM, UNARY, contract},
     };

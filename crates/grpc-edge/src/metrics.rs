@@ -56,7 +56,7 @@ pub(super) struct CallMetrics {
 /// The metrics of one method. They are looked up once, when the server starts, so that all are exported before the
 /// first call.
 struct MethodMetrics {
-    /// The name of the method, for example `rides.v1.Rides/Book`.
+    /// The name of the method, for example `board.v1.Board/Book`.
     name: String,
     /// The method in the contract. `None` for unknown paths.
     method: Option<Method>,
@@ -134,7 +134,7 @@ pub(super) struct CallRecorder {
 }
 
 impl CallRecorder {
-    /// Returns the name of the method, for example `rides.v1.Rides/Book`.
+    /// Returns the name of the method, for example `board.v1.Board/Book`.
     pub(super) fn name(&self) -> &str {
         &self.figures.name
     }

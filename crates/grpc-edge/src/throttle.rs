@@ -302,7 +302,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::edge::token_bucket::{MAX_DEBT, PAUSE_FACTOR};
+    use crate::token_bucket::{MAX_DEBT, PAUSE_FACTOR};
 
     const SETTINGS: u8 = 4;
     const PING: u8 = 6;

@@ -1,4 +1,6 @@
-//! The port: one listener for the page, gRPC-Web, gRPC and probes.
+#![doc = include_str!("../README.md")]
+//!
+//! # The way of a request
 //!
 //! A request passes these modules, from the outside in:
 //!
@@ -9,7 +11,7 @@
 //!    headers for allowed origins.
 //! 3. `route`: calls pass to the gRPC services, all other requests to the probes (`health`) and `pages`.
 //! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace_id`), and uses
-//!    `auth` (authentication and access), `admission` and `caller_quotas` (quotas), `deadline` and `call_lifetime` (lifetime), `request_messages`
+//!    `authenticate` (the caller), `admission` and `caller_quotas` (quotas), `deadline` and `call_lifetime` (lifetime), `request_messages`
 //!    (checks of the request) and at last the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call. So a status always reaches the client in the
@@ -36,16 +38,18 @@ mod echoable;
 pub mod error;
 mod foreign_origin;
 mod frames;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod half_close;
 mod header_size;
 mod health;
+pub mod health_v1;
 mod hsts;
 mod hyper_errors;
 mod legacy_paths;
 mod limits;
 mod lingering_close;
+mod listeners;
 mod metadata;
 mod metrics;
 mod origin;
@@ -54,6 +58,7 @@ mod pages;
 mod peer;
 mod per_key_limit;
 mod protocol_detect;
+mod reflection;
 mod request_messages;
 mod route;
 mod services;
@@ -70,7 +75,7 @@ mod trace_id;
 mod transport;
 mod wrong_protocol;
 
-use std::{future::ready, sync::Arc};
+use std::{future::ready, path::PathBuf, sync::Arc};
 
 use futures_util::future::Either;
 use http::Request;
@@ -84,9 +89,11 @@ pub use self::{
     contract::{Contract, Method, MethodKind, MethodLimit, MethodPolicy},
     health::Health,
     limits::Limits,
+    listeners::Listeners,
     origin::Origin,
     pages::{EmbeddedPage, PageFiles},
     peer::Peer,
+    reflection::ReflectionService,
     services::Services,
     stall_policy::StallPolicy,
     tls::{ClientCertificate, Revocations, Tls},
@@ -109,7 +116,7 @@ pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 /// The names by which a program is known in its errors and metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Names {
-    /// The domain of a reason in `ErrorInfo`, for example `rides.v1`.
+    /// The domain of a reason in `ErrorInfo`, for example `board.v1`.
     pub error_domain: &'static str,
     /// The beginning of the names of metrics, before an underscore.
     pub metrics_prefix: &'static str,
@@ -139,6 +146,25 @@ pub struct Options {
     pub names: Names,
     /// Pairs of another path for a method and the path in the contract.
     pub aliases: &'static [(&'static str, &'static str)],
+}
+
+impl Options {
+    /// The options of a server whose page is in the folder `dist`, under every host name, for programs and for pages of its own origin.
+    pub fn new(contract: Arc<Contract>, health: Health) -> Self {
+        Self {
+            page: PageFiles::Directory(PathBuf::from("dist")),
+            base_path: None,
+            allow_origins: Vec::new(),
+            hosts: AllowedHosts::any(),
+            strict_transport: false,
+            health,
+            contract,
+            limits: Limits::default(),
+            metrics: Arc::new(String::new),
+            names: Names { error_domain: "", metrics_prefix: "grpc_edge" },
+            aliases: &[],
+        }
+    }
 }
 
 /// The service that handles every request on the port. Cheap to clone.

@@ -127,7 +127,6 @@ pub(super) fn over_http(code: StatusCode, status: &Status, trace: &TraceId) -> R
 mod tests {
     use axum::body::Body;
     use bytes::Bytes;
-    use rides_proto::v1;
     use tonic::{Streaming, codec::Codec as _};
     use tonic_prost::ProstCodec;
 
@@ -135,7 +134,7 @@ mod tests {
 
     /// Returns the status that tonic makes of a request with these frames.
     async fn of_tonic(frames: &'static [u8]) -> Status {
-        let decoder = ProstCodec::<(), v1::BookRequest>::default().decoder();
+        let decoder = ProstCodec::<(), tonic_types::pb::ErrorInfo>::default().decoder();
         let mut request = Streaming::new_request(decoder, Body::from(Bytes::from_static(frames)), None, None);
         request.message().await.expect_err("it is malformed")
     }

@@ -222,7 +222,7 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
-    use crate::edge::MethodKind;
+    use crate::MethodKind;
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const SILENCE: Duration = Duration::from_secs(600);

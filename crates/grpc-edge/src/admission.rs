@@ -139,7 +139,7 @@ mod tests {
     use tonic_types::StatusExt as _;
 
     use super::*;
-    use crate::edge::testing::{BIDIRECTIONAL, SERVER_STREAM, UNARY, contract};
+    use crate::testing::{BIDIRECTIONAL, SERVER_STREAM, UNARY, contract};
 
     fn limits() -> Limits {
         let calls_per_second = NonZeroU32::new(5).unwrap();

@@ -30,7 +30,7 @@ use super::{
     tls::Tls,
     token_bucket::{KeyedBuckets, TokenBucket},
 };
-use crate::listen::Listeners;
+use crate::listeners::Listeners;
 
 /// The pause after an error of a listener, for example when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);

@@ -259,14 +259,14 @@ mod tests {
             .header(CONTENT_TYPE, content_type)
             .body(Body::empty())
             .unwrap();
-        destination(&request, &Aliases::new(&[("/Rides/Start", "/rides.v1.Rides/Start")]))
+        destination(&request, &Aliases::new(&[("/Board/Start", "/board.v1.Board/Start")]))
     }
 
     #[test]
     fn the_content_type_decides() {
         use Destination::{Call, ConnectProtocol, NeedsHttp2, NotACall, UnknownCodec, WrongMethod};
         let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
-        let rpc = "/rides.v1.Rides/Book";
+        let rpc = "/board.v1.Board/Book";
 
         assert_eq!(destination_of("POST", rpc, "application/grpc", h2), Call(Framing::Native));
         assert_eq!(destination_of("POST", rpc, "application/grpc", h1), NeedsHttp2);
@@ -279,13 +279,13 @@ mod tests {
             assert_eq!(destination_of("POST", rpc, "application/json", version), ConnectProtocol);
             assert_eq!(destination_of("POST", rpc, "application/connect+proto", version), ConnectProtocol);
             assert_eq!(
-                destination_of("GET", "/rides.v1.Rides/Quote?connect=v1", "", version),
+                destination_of("GET", "/board.v1.Board/Quote?connect=v1", "", version),
                 ConnectProtocol
             );
             assert_eq!(destination_of("POST", rpc, "", version), NotACall);
             assert_eq!(destination_of("GET", rpc, "", version), WrongMethod);
             assert_eq!(destination_of("DELETE", rpc, "application/grpc-web", version), WrongMethod);
-            assert_eq!(destination_of("POST", "/Rides/Start", "text/plain", version), NotACall);
+            assert_eq!(destination_of("POST", "/Board/Start", "text/plain", version), NotACall);
         }
     }
 
@@ -295,10 +295,10 @@ mod tests {
             "/",
             "/?connect=v1",
             "/index.html",
-            "/rides/7",
+            "/board/7",
             "/snippets/a.b/c.js",
             "/style-1.css",
-            "/rides.v1.Rides/",
+            "/board.v1.Board/",
         ] {
             assert_eq!(destination_of("GET", path, "", Version::HTTP_11), Destination::Other, "{path}");
         }

@@ -4,7 +4,7 @@
 //! name, where the protocol wants an error response. It does not know extensions. It gives enum values names that are
 //! not those of protobuf.
 //!
-//! `v1alpha` has the same messages: `edge/legacy_paths.rs` routes its calls here.
+//! `v1alpha` has the same messages: `crates/grpc-edge/src/legacy_paths.rs` routes its calls here.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -158,10 +158,12 @@ mod tests {
         field_descriptor_proto::{Label, Type},
     };
     use tonic::Code;
+    use tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET as REFLECTION;
 
     use super::*;
+    use crate::health_v1;
 
-    /// Makes the index of the contract, and of a message with one extension.
+    /// Makes the index of two contracts, and of a message with one extension.
     fn told() -> Arc<DescriptorIndex> {
         let range = ExtensionRange { start: Some(100), end: Some(200), options: None };
         let base =
@@ -182,7 +184,7 @@ mod tests {
             ..Default::default()
         };
         let extended = FileDescriptorSet { file: vec![file] }.encode_to_vec();
-        ReflectionService::new(&[rides_proto::FILE_DESCRIPTOR_SET, &extended]).unwrap().0
+        ReflectionService::new(&[health_v1::FILE_DESCRIPTOR_SET, REFLECTION, &extended]).unwrap().0
     }
 
     /// Returns the name of the file in the response, or the code of the error.
@@ -201,22 +203,31 @@ mod tests {
 
     #[test]
     fn every_kind_of_symbol_is_known_by_its_full_name() {
-        for (name, file) in [
-            ("rides.v1.Rides", "rides"),
-            ("rides.v1.Rides.Book", "rides"),
-            ("rides.v1.BookRequest", "rides"),
-            ("rides.v1.BookRequest.request_id", "rides"),
-            ("rides.v1.RideState", "rides"),
-            ("rides.v1.RIDE_STATE_ASSIGNED", "rides"),
-            ("rides.v1.DriveRequest.SignOn", "fleet"),
-            ("rides.v1.DriveRequest.SignOn.car_id", "fleet"),
-            ("rides.v1.DriveRequest.message", "fleet"),
+        for name in [
+            "grpc.health.v1.Health",
+            "grpc.health.v1.Health.Check",
+            "grpc.health.v1.HealthCheckRequest",
+            "grpc.health.v1.HealthCheckRequest.service",
+            "grpc.health.v1.HealthCheckResponse.ServingStatus",
+            "grpc.health.v1.HealthCheckResponse.SERVING",
+            "grpc.health.v1.HealthListResponse.StatusesEntry",
+            "grpc.health.v1.HealthListResponse.StatusesEntry.key",
         ] {
-            assert_eq!(symbol(name), Ok(format!("rides/v1/{file}.proto")), "{name}");
+            assert_eq!(symbol(name), Ok("grpc/health/v1/health.proto".into()), "{name}");
         }
-        assert_eq!(symbol("google.protobuf.Timestamp"), Ok("google/protobuf/timestamp.proto".into()));
+        let oneof = symbol("grpc.reflection.v1.ServerReflectionRequest.message_request");
+        assert_eq!(oneof, symbol("grpc.reflection.v1.ServerReflection"));
+        assert!(oneof.is_ok());
+        assert_eq!(symbol("google.protobuf.Duration"), Ok("google/protobuf/duration.proto".into()));
+        assert_eq!(symbol("google.rpc.Status"), Ok("google/rpc/status.proto".into()));
         assert_eq!(symbol("test.more"), Ok("test.proto".into()));
-        for name in ["", "rides.v1", ".rides.v1.Rides", "rides.v1.RideState.RIDE_STATE_ASSIGNED", "Rides"] {
+        for name in [
+            "",
+            "grpc.health.v1",
+            ".grpc.health.v1.Health",
+            "grpc.health.v1.HealthCheckResponse.ServingStatus.SERVING",
+            "Health",
+        ] {
             assert_eq!(symbol(name), Err(Code::NotFound), "{name}");
         }
     }
@@ -228,7 +239,7 @@ mod tests {
             file.dependencies()
                 .all(|needed| file_of(&Asked::FileByFilename(needed.name().to_owned())).is_ok())
         }));
-        assert_eq!(file_of(&Asked::FileByFilename("rides.proto".into())), Err(Code::NotFound));
+        assert_eq!(file_of(&Asked::FileByFilename("health.proto".into())), Err(Code::NotFound));
     }
 
     #[test]
@@ -238,7 +249,12 @@ mod tests {
             file_of(&Asked::FileContainingExtension(ExtensionRequest { containing_type, extension_number }))
         };
         assert_eq!(numbered("test.Base", 107), Ok("test.proto".into()));
-        for (of, number) in [("test.Base", 108), ("test.Base", -1), ("rides.v1.Ride", 107), ("Nobody", 107)] {
+        for (of, number) in [
+            ("test.Base", 108),
+            ("test.Base", -1),
+            ("grpc.health.v1.HealthCheckRequest", 107),
+            ("Nobody", 107),
+        ] {
             assert_eq!(numbered(of, number), Err(Code::NotFound), "{of} {number}");
         }
         let numbers = |of: &str| match told().extension_numbers(of) {
@@ -246,8 +262,15 @@ mod tests {
             other => Err(other.unwrap_err().code()),
         };
         assert_eq!(numbers("test.Base"), Ok(("test.Base".into(), vec![107])));
-        assert_eq!(numbers("rides.v1.Ride"), Ok(("rides.v1.Ride".into(), vec![])));
-        assert_eq!(numbers("rides.v1.RideState"), Err(Code::NotFound), "not a message");
+        assert_eq!(
+            numbers("grpc.health.v1.HealthCheckRequest"),
+            Ok(("grpc.health.v1.HealthCheckRequest".into(), vec![]))
+        );
+        assert_eq!(
+            numbers("grpc.health.v1.HealthCheckResponse.ServingStatus"),
+            Err(Code::NotFound),
+            "not a message"
+        );
     }
 
     #[test]
