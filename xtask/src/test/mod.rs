@@ -2,6 +2,8 @@
 
 mod deps;
 mod dist;
+#[cfg(test)]
+mod imports;
 pub(crate) mod interop;
 mod size;
 mod steps;
