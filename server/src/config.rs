@@ -173,11 +173,17 @@ pub struct Config {
     pub viewer_bytes_per_second: u32,
 
     /// Another origin whose pages may call this server, for example https://rides.example; may be repeated.
-    #[arg(long, env = "RIDES_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "RIDES_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        help_heading = "Serving"
+    )]
     pub allow_origin: Vec<Origin>,
 
     /// Another host name under which this server may be called, for example rides.example; may be repeated.
-    #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    #[arg(long, env = "RIDES_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = "Serving")]
     pub allow_host: Vec<String>,
 
     /// Highest fare of a booked ride, as a multiple of its quote, from 1 to 1000.
