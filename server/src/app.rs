@@ -543,7 +543,8 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
     }
 }
 
-/// Returns the methods of the port, with their limits. A request message has at most `largest` bytes. A service may have a lower limit of its messages than
+/// Returns the methods of the port, with their limits. A request message has at most `largest` bytes. A service may
+/// have a lower limit of its messages than
 /// `--max-message-size`.
 fn contract(largest: usize, limits: &ServiceLimits) -> anyhow::Result<Contract> {
     let viewers = MethodLimit {

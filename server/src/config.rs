@@ -74,7 +74,8 @@ impl Cli {
     }
 }
 
-/// Returns `command` with a variable for each limit of the edge, which names none itself: `RIDES_MAX_STREAMS` is that of
+/// Returns `command` with a variable for each limit of the edge, which names none itself: `RIDES_MAX_STREAMS` is that
+/// of
 /// `--max-streams`.
 fn with_variables_of_limits(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| match arg.get_long() {

@@ -11,8 +11,8 @@ use crate::{
     sessions::{MAX_REVOCATIONS, SESSION_LIFETIME},
 };
 
-/// The largest value of `--max-sign-outs-per-hour`. A revocation is kept for up to [`SESSION_LIFETIME`], so that one address
-/// alone, with its burst, cannot fill the list of revocations.
+/// The largest value of `--max-sign-outs-per-hour`. A revocation is kept for up to [`SESSION_LIFETIME`], so that one
+/// address alone, with its burst, cannot fill the list of revocations.
 const MAX_SIGN_OUTS_PER_HOUR: usize = 7_000;
 const _: () = assert!(
     MAX_SIGN_OUTS_PER_HOUR as u64 * (1 + SESSION_LIFETIME.as_secs() / 3_600) < MAX_REVOCATIONS as u64

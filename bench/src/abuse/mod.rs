@@ -1,7 +1,7 @@
 //! Attacks on a server, the latency that well-behaved pages see meanwhile, and the recovery of the server.
 //!
-//! [`attack_run`] runs an attack against a new server. [`pages`] measure a baseline and then the attack. [`attackers`] do
-//! what their [`attack`] defines; each attack has its own file. [`judge`] decides whether the server passes, and
+//! [`attack_run`] runs an attack against a new server. [`pages`] measure a baseline and then the attack. [`attackers`]
+//! do what their [`attack`] defines; each attack has its own file. [`judge`] decides whether the server passes, and
 //! [`report`] writes the results.
 
 mod attack;

@@ -1,7 +1,7 @@
 //! The accept loop, its limits per address, and the order of a shutdown.
 //!
-//! The loop takes a permit before it accepts, so connections beyond the limit wait in the kernel. A connection beyond the
-//! limits of its address waits unread, or is reset.
+//! The loop takes a permit before it accepts, so connections beyond the limit wait in the kernel. A connection beyond
+//! the limits of its address waits unread, or is reset.
 
 use std::{
     convert::Infallible,
@@ -153,16 +153,16 @@ impl Acceptor {
             slots: Arc::new(Semaphore::new(limits.max_connections)),
             per_address: PerKeyLimit::new(limits.max_connections_per_address),
             buckets: KeyedBuckets::new(limits.max_connections_per_second),
-            // Under a flood each connection waits for 2.5 s on average: `PAUSE_FACTOR` is 1.25 times the debt on average, and
-            // the longest debt is 2 s. So this many wait when they arrive at the permitted rate.
+            // Under a flood each connection waits for 2.5 s on average: `PAUSE_FACTOR` is 1.25 times the debt on
+            // average, and the longest debt is 2 s. So this many wait when they arrive at the permitted rate.
             waiting: PerKeyLimit::new(5 * limits.max_connections_per_second.get() as usize / 2),
             backoff: Backoff::begin(),
             limits: limits.clone(),
         }
     }
 
-    /// Accepts the next connection that is within the limits. Connections of an address that is over its limits are reset
-    /// without a response: writing one would cost the server more than the connection costs the client.
+    /// Accepts the next connection that is within the limits. Connections of an address that is over its limits are
+    /// reset without a response: writing one would cost the server more than the connection costs the client.
     async fn next(&mut self) -> (TcpStream, IpAddr, ConnectionPermit) {
         loop {
             self.backoff.pause_if_due().await;
@@ -218,7 +218,8 @@ impl Backoff {
         Self { began: Instant::now(), refused: false }
     }
 
-    /// Takes a break if [`MAX_ACCEPT_RUN`] has passed, so that open connections are served while new ones arrive without pause.
+    /// Takes a break if [`MAX_ACCEPT_RUN`] has passed, so that open connections are served while new ones arrive
+    /// without pause.
     async fn pause_if_due(&mut self) {
         if self.began.elapsed() >= MAX_ACCEPT_RUN {
             match self.refused {

@@ -1,8 +1,8 @@
 //! A check of the host name in each request, against DNS rebinding.
 //!
 //! The owner of a foreign page can let the page's host name resolve to this machine after the page was loaded. Then the
-//! browser takes the server for the page's own origin. Without tokens the page could do everything. The host name in its
-//! requests gives it away.
+//! browser takes the server for the page's own origin. Without tokens the page could do everything. The host name in
+//! its requests gives it away.
 //!
 //! A native gRPC call is accepted under any name. Programs make such calls with any authority, for example the target
 //! of an SSH tunnel or of `grpc.default_authority`. A page cannot pass its request off as one: browsers add `origin` or

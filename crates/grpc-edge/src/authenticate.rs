@@ -28,8 +28,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Returns the caller.
     ///
     /// # Errors
-    /// The status of the call: UNAUTHENTICATED for bad credentials, PERMISSION_DENIED for a caller that may not make this
-    /// call.
+    /// The status of the call: UNAUTHENTICATED for bad credentials, PERMISSION_DENIED for a caller that may not make
+    /// this call.
     fn authenticate(&self, call: &CallHead<'_>) -> Result<Self::Principal, Status>;
 
     /// Returns the key of the quota that the caller's calls count against. `None` is the quota of the client's address.
@@ -37,7 +37,8 @@ pub trait Authenticator: Send + Sync + 'static {
         None
     }
 
-    /// Returns a future that resolves once the credentials of the caller end, for example with a session or a certificate.
+    /// Returns a future that resolves once the credentials of the caller end, for example with a session or a
+    /// certificate.
     /// `None` means never. It is asked once for each stream, and not for unary calls.
     fn credentials_end(&self, _principal: &Self::Principal, _peer: Option<&Peer>) -> Option<CredentialsEnd> {
         None

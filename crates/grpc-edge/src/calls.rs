@@ -149,8 +149,8 @@ impl CallRules {
 
     /// Applies the rules, the cheapest first, and calls the service.
     ///
-    /// A call ends at the deadline of its client or at the ceiling of its kind, as [`CallLifetime`] describes. A stream also
-    /// ends when the connection drains, and when the caller's session or certificate expires or is revoked.
+    /// A call ends at the deadline of its client or at the ceiling of its kind, as [`CallLifetime`] describes. A stream
+    /// also ends when the connection drains, and when the caller's session or certificate expires or is revoked.
     ///
     /// # Errors
     /// The status of the rule that refused the call, of the service, or of the event that ended the handler.

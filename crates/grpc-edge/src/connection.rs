@@ -226,7 +226,8 @@ impl ConnectionContext {
                 Some(()) = over.next() => {}
             }
             if http == HttpVersion::One && self.shutdown.is_cancelled() {
-                // HTTP/1.1 has no GOAWAY: the response to a request that is on its way tells the client about the close.
+                // HTTP/1.1 has no GOAWAY: the response to a request that is on its way tells the client about the
+                // close.
                 draining.begin();
                 tokio::select! {
                     biased;
@@ -311,8 +312,8 @@ impl ActiveRequests {
     ///
     /// # Errors
     /// REFUSED_STREAM (RFC 9113, section 8.7), with which the stream is reset, for native gRPC calls that were not
-    /// begun. Their clients retry them by themselves, on another server. Calls of browsers get a status instead, since a
-    /// browser would show a failed fetch.
+    /// begun. Their clients retry them by themselves, on another server. Calls of browsers get a status instead, since
+    /// a browser would show a failed fetch.
     fn track<A>(
         &self,
         version: Version,

@@ -73,7 +73,8 @@ pub enum MethodKind {
 }
 
 impl MethodKind {
-    /// Returns the longest duration of a call, also if its client allows more. The call then ends with DEADLINE_EXCEEDED.
+    /// Returns the longest duration of a call, also if its client allows more. The call then ends with
+    /// DEADLINE_EXCEEDED.
     ///
     /// Streams last for at most a day. A client that stays longer resumes its stream.
     pub fn max_duration(self) -> Duration {

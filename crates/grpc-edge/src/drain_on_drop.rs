@@ -47,7 +47,8 @@ impl DrainingBodies {
         Self { limit, kept: Mutex::default(), shutdown }
     }
 
-    /// Adds a body. The receiver resolves when the body is to be dropped. The body counts until the receiver is dropped.
+    /// Adds a body. The receiver resolves when the body is to be dropped. The body counts until the receiver is
+    /// dropped.
     fn add(&self) -> oneshot::Receiver<Infallible> {
         let (sender, dropped) = oneshot::channel();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +114,8 @@ impl Drop for DrainOnDrop {
     }
 }
 
-/// Discards up to [`BURST_DURATION`] frames that are there already. Returns `true` if the body has ended by that, or was reset.
+/// Discards up to [`BURST_DURATION`] frames that are there already. Returns `true` if the body has ended by that, or
+/// was reset.
 fn discard_available(body: &mut (impl http_body::Body<Data = Bytes> + Unpin)) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..MAX_FRAMES_AT_ONCE {

@@ -15,7 +15,8 @@ pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// The delay before the next attempt after UNAVAILABLE.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Makes a status with a machine-readable reason. The edge adds its own domain to the reason when it sends the status. UNAVAILABLE also has the delay before the next attempt.
+/// Makes a status with a machine-readable reason. The edge adds its own domain to the reason when it sends the status.
+/// UNAVAILABLE also has the delay before the next attempt.
 pub fn with_reason(code: Code, reason: &str, text: impl Into<String>) -> Status {
     detailed(code, reason, text, (code == Code::Unavailable).then_some(RETRY_AFTER))
 }

@@ -1,16 +1,16 @@
 //! The limit on the size of request headers, and its refusal.
 //!
-//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `hyper_errors` adds a message to hyper's response. Over
-//! HTTP/2 h2 would refuse without a message. So h2 is configured to read more than the limit, and the size is checked
-//! here.
+//! Over HTTP/1.1 the size of hyper's buffer enforces the limit, and `hyper_errors` adds a message to hyper's response.
+//! Over HTTP/2 h2 would refuse without a message. So h2 is configured to read more than the limit, and the size is
+//! checked here.
 
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use tonic::{Status, body::Body};
 
 use super::status::{self, beyond_limit};
 
-/// The number of header bytes that h2 reads beyond the limit. Browsers send cookies of about this size. h2 itself refuses
-/// larger headers, without a message.
+/// The number of header bytes that h2 reads beyond the limit. Browsers send cookies of about this size. h2 itself
+/// refuses larger headers, without a message.
 pub(super) const EXTRA_HEADER_BYTES: usize = 48 * 1024;
 /// The overhead of each header over HTTP/2, in addition to its name and value (RFC 9113, section 6.5.2).
 const PER_HEADER: usize = 32;
@@ -29,7 +29,8 @@ impl HeaderSize {
                 > self.0
     }
 
-    /// Returns RESOURCE_EXHAUSTED with cookies as the likely cause: no other header grows without a change of the client.
+    /// Returns RESOURCE_EXHAUSTED with cookies as the likely cause: no other header grows without a change of the
+    /// client.
     pub(super) fn exceeded(self) -> Status {
         let text = format!(
             "the headers of this request are too large: the limit is {} bytes, and 100 headers over HTTP/1.1. If a browser \

@@ -6,8 +6,8 @@ use http::{Request, uri::Authority};
 
 use super::allowed_hosts::{authority, is_loopback_host};
 
-/// Returns `true` if the response to `request` may have the `strict-transport-security` header, which depends on the host
-/// name in the request.
+/// Returns `true` if the response to `request` may have the `strict-transport-security` header, which depends on the
+/// host name in the request.
 pub(super) fn applies_to<B>(request: &Request<B>) -> bool {
     let called = authority(request).and_then(|authority| Authority::try_from(authority).ok());
     called.is_some_and(|called| applies(called.host()))
@@ -15,8 +15,8 @@ pub(super) fn applies_to<B>(request: &Request<B>) -> bool {
 
 /// Returns `true` if HSTS makes sense for `host`, which is a name or an address without a port.
 ///
-/// It does not for `localhost` and its kind: for a year it would also apply to every other server of the machine, on any
-/// port. It does not for addresses, either: browsers must ignore it there (RFC 6797, section 8.1.1).
+/// It does not for `localhost` and its kind: for a year it would also apply to every other server of the machine, on
+/// any port. It does not for addresses, either: browsers must ignore it there (RFC 6797, section 8.1.1).
 fn applies(host: &str) -> bool {
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     !host.is_empty() && !is_address && !is_loopback_host(host)

@@ -25,8 +25,8 @@ use super::{
     wrong_protocol::TLS_ON_PLAIN_PORT,
 };
 
-/// The first header of hyper's own responses. [`EMPTY`] follows it. No other response of this server has these headers in
-/// this order.
+/// The first header of hyper's own responses. [`EMPTY`] follows it. No other response of this server has these headers
+/// in this order.
 const CLOSE: &[u8] = b"\r\nconnection: close\r\n";
 /// The second header of hyper's own responses.
 const EMPTY: &[u8] = b"content-length: 0\r\n";

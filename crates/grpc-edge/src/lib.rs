@@ -4,15 +4,16 @@
 //!
 //! A request passes these modules, from the outside in:
 //!
-//! 1. `accept` and `connection`: limits on connections, TLS, detection of the HTTP version (`protocol_detect`), throttling
-//!    (`throttle`), and the end of a connection (`lingering_close`, `drain_on_drop`). They also add messages to hyper's own error responses
-//!    (`hyper_errors`) and respond to the wrong protocol (`wrong_protocol`).
-//! 2. `allowed_hosts` and `origin_guard`: refusal of requests with a foreign host name and of pages of foreign origins, and CORS
-//!    headers for allowed origins.
+//! 1. `accept` and `connection`: limits on connections, TLS, detection of the HTTP version (`protocol_detect`),
+//!    throttling (`throttle`), and the end of a connection (`lingering_close`, `drain_on_drop`). They also add
+//!    messages to hyper's own error responses (`hyper_errors`) and respond to the wrong protocol
+//!    (`wrong_protocol`).
+//! 2. `allowed_hosts` and `origin_guard`: refusal of requests with a foreign host name and of pages of foreign
+//!    origins, and CORS headers for allowed origins.
 //! 3. `route`: calls pass to the gRPC services, all other requests to the probes (`health`) and `pages`.
-//! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace_id`), and uses
-//!    `authenticate` (the caller), `admission` and `caller_quotas` (quotas), `deadline` and `call_lifetime` (lifetime), `request_messages`
-//!    (checks of the request) and at last the service.
+//! 4. For calls: gRPC-Web framing, and then `calls`. It counts them (`metrics`), gives errors an id (`trace_id`),
+//!    and uses `authenticate` (the caller), `admission` and `caller_quotas` (quotas), `deadline` and
+//!    `call_lifetime` (lifetime), `request_messages` (checks of the request) and at last the service.
 //!
 //! The gRPC-Web layer is outside of everything that can end a call. So a status always reaches the client in the
 //! framing that the client speaks.
@@ -149,7 +150,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The options of a server whose page is in the folder `dist`, under every host name, for programs and for pages of its own origin.
+    /// The options of a server whose page is in the folder `dist`, under every host name, for programs and for pages of
+    /// its own origin.
     pub fn new(contract: Arc<Contract>, health: Health) -> Self {
         Self {
             page: PageFiles::Directory(PathBuf::from("dist")),

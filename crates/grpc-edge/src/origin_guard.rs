@@ -1,7 +1,8 @@
 //! The guard against pages of foreign origins.
 //!
 //! CORS alone protects nothing: it keeps a page from reading a response, but the call still runs. So calls of foreign
-//! origins are refused before they reach a service (`foreign_origin`), and only pages of allowed origins get CORS headers.
+//! origins are refused before they reach a service (`foreign_origin`), and only pages of allowed origins get CORS
+//! headers.
 
 use std::{
     sync::Arc,

@@ -210,8 +210,8 @@ fn not_a_call<B>(
 
 /// Returns the request in the form that the layers behind expect.
 ///
-/// An alias is replaced by the path of the method. The gRPC-Web layer knows only exact content types, accepts base64 with
-/// padding at the very end only, and responds in binary unless `accept` names the text format.
+/// An alias is replaced by the path of the method. The gRPC-Web layer knows only exact content types, accepts base64
+/// with padding at the very end only, and responds in binary unless `accept` names the text format.
 fn normalised<B>(
     mut request: Request<B>,
     framing: Framing,

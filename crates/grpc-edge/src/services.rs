@@ -12,8 +12,8 @@ use tower::{Service, ServiceExt as _};
 type BoxedResponse = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 type Handler = Box<dyn Fn(Request<Body>) -> BoxedResponse + Send + Sync>;
 
-/// The gRPC services of the server. axum's router is not used for them: it would box each request, response and body once
-/// more, and copy the segments of each path.
+/// The gRPC services of the server. axum's router is not used for them: it would box each request, response and body
+/// once more, and copy the segments of each path.
 pub struct Services {
     named: Vec<(&'static str, Handler)>,
     rest: Handler,

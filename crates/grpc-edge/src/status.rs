@@ -82,8 +82,8 @@ pub(super) fn headers_only(status: &Status, trace: &TraceId) -> Response<Body> {
     response
 }
 
-/// Returns the status in the protocol of the request. Native gRPC gets HTTP 200, since its clients ignore the gRPC status
-/// beside any other HTTP code. Every other protocol gets `code`.
+/// Returns the status in the protocol of the request. Native gRPC gets HTTP 200, since its clients ignore the gRPC
+/// status beside any other HTTP code. Every other protocol gets `code`.
 pub(super) fn in_protocol_of<B>(
     code: StatusCode,
     status: &Status,

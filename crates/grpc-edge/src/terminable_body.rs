@@ -19,12 +19,12 @@ use super::{StallPolicy, status};
 /// The ready frames that are still sent after the call has ended: a message and its trailers. So a complete unary
 /// response is not lost.
 const LAST_FRAMES: u8 = 2;
-/// The ready frames that are sent between two polls of `call_lifetime`. A complete unary response needs no poll of it, and a
-/// stream that always has another frame still ends.
+/// The ready frames that are sent between two polls of `call_lifetime`. A complete unary response needs no poll of it,
+/// and a stream that always has another frame still ends.
 const FRAMES_PER_END_POLL: u8 = 8;
 
-/// The sweeps of [`super::stalled_responses`] in which a client reads nothing before its call is ended. Services may set a policy
-/// of their own.
+/// The sweeps of [`super::stalled_responses`] in which a client reads nothing before its call is ended. Services may
+/// set a policy of their own.
 const MAX_STALLED_SWEEPS: u16 = 60;
 /// The sweeps in which a client reads nothing before a sweep polls `call_lifetime`, since the transport does not.
 const POLL_END_AFTER_SWEEPS: u16 = 5;

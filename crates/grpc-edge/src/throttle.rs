@@ -63,8 +63,8 @@ pub(super) struct Throttled<S> {
     /// Frames received since writes are blocked. `None` while they are not.
     frames_while_blocked: Option<u32>,
     pause: Option<Pin<Box<Sleep>>>,
-    /// Limits the next read to [`SMALL_READ`], because the last one cost [`DENSE_READ_COST`] frames or more, or because it is the
-    /// first one over HTTP/2.
+    /// Limits the next read to [`SMALL_READ`], because the last one cost [`DENSE_READ_COST`] frames or more, or because
+    /// it is the first one over HTTP/2.
     is_dense: bool,
     /// Makes the next poll return `Pending`. h2 hands over calls only when nothing is left to read.
     yield_next_poll: bool,
@@ -87,8 +87,8 @@ impl<S> Throttled<S> {
         }
     }
 
-    /// Records the result of a write of `slices`, and charges for the resets in it. h2 sends a reset for each frame of a
-    /// stream that has ended. Such frames may be data frames, which are free when they are received.
+    /// Records the result of a write of `slices`, and charges for the resets in it. h2 sends a reset for each frame of
+    /// a stream that has ended. Such frames may be data frames, which are free when they are received.
     fn note_written<'a>(
         &mut self,
         slices: impl Iterator<Item = &'a [u8]>,
@@ -244,7 +244,8 @@ impl FrameHeaders {
         }
     }
 
-    /// Returns the cost of the next `bytes`, in frames. `cost_of` has the cost of a frame by its type and payload length.
+    /// Returns the cost of the next `bytes`, in frames. `cost_of` has the cost of a frame by its type and payload
+    /// length.
     fn cost(&mut self, mut bytes: &[u8], mut cost_of: impl FnMut(u8, usize) -> u32) -> u32 {
         let mut cost = 0;
         while !bytes.is_empty() {

@@ -20,7 +20,8 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 /// The longest time of a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time between two looks at the clock until a certificate ends. The clock may be corrected, or the machine may sleep.
+/// The time between two looks at the clock until a certificate ends. The clock may be corrected, or the machine may
+/// sleep.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Watches whether a certificate is revoked while its client is connected. See [`Tls::with_revocations`].

@@ -1,15 +1,16 @@
 //! The choice between a stream and short calls of it. Pure; all streams of a client share one value.
 //!
-//! A proxy may hold a stream back until some kilobytes have gathered, and pass on a response that ends. And over HTTP/1.1
-//! all windows of a browser share six connections to a server, of which each stream holds one. So a client can replace a
-//! stream by short calls of the same RPC in a row, each with a deadline of [`SHORT_CALL`]. The messages of a short call
-//! arrive with its end at the latest, and then its connection is free for others.
+//! A proxy may hold a stream back until some kilobytes have gathered, and pass on a response that ends. And over
+//! HTTP/1.1 all windows of a browser share six connections to a server, of which each stream holds one. So a client can
+//! replace a stream by short calls of the same RPC in a row, each with a deadline of [`SHORT_CALL`]. The messages of a
+//! short call arrive with its end at the latest, and then its connection is free for others.
 
 use crate::clock::Millis;
 
 /// The deadline of a short call.
 pub(crate) const SHORT_CALL: Millis = 1_000.0;
-/// The number of silent streams in a row after which streams count as held back. A short call beside each got a message.
+/// The number of silent streams in a row after which streams count as held back. A short call beside each got a
+/// message.
 pub(crate) const SUSPECTS: u32 = 2;
 /// The first wait until a stream is tried again…
 const FIRST_TRIAL: Millis = 60_000.0;
@@ -47,7 +48,8 @@ pub struct BufferingDetector {
 }
 
 impl BufferingDetector {
-    /// Returns `true` if the client must make short calls: streams are held back, or other windows need the connections.
+    /// Returns `true` if the client must make short calls: streams are held back, or other windows need the
+    /// connections.
     pub fn needs_short_calls(&self) -> bool {
         self.trial_at.is_some() || self.is_crowded
     }

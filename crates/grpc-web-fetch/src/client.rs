@@ -161,8 +161,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
         decode(self.unary_encoded(method.path(), request.encode_to_vec(), self.shared.deadline).await?)
     }
 
-    /// Makes a unary call, and repeats it with growing waits while it ends with UNAVAILABLE. Only for calls that are safe
-    /// to repeat. `on_retry` is called before each wait.
+    /// Makes a unary call, and repeats it with growing waits while it ends with UNAVAILABLE. Only for calls that are
+    /// safe to repeat. `on_retry` is called before each wait.
     ///
     /// # Errors
     /// The status of the last attempt, as for [`Client::unary`].
@@ -229,8 +229,8 @@ impl<T: Transport, C: Clock> Client<T, C> {
         Resume { client: self.clone(), stream }
     }
 
-    /// Keeps `stream` open until it has ended for good, or until all senders of `signals` are dropped. `is_online` is the
-    /// belief of the browser; see [`is_online`].
+    /// Keeps `stream` open until it has ended for good, or until all senders of `signals` are dropped. `is_online` is
+    /// the belief of the browser; see [`is_online`].
     pub fn keep_open(
         &self,
         stream: Box<dyn ResumableStream>,
@@ -343,8 +343,8 @@ impl<T: Transport, C: Clock> Resume<T, C> {
         self
     }
 
-    /// Opens the stream on the event loop of the browser, and lets it follow the events of the page. The stream is closed
-    /// when the handle is dropped.
+    /// Opens the stream on the event loop of the browser, and lets it follow the events of the page. The stream is
+    /// closed when the handle is dropped.
     pub fn spawn(self) -> StreamHandle {
         let (signals, receiver) = mpsc::channel(SIGNALS);
         let handle = StreamHandle { signals: signals.clone(), events: PageEvents::listen(send(signals)) };

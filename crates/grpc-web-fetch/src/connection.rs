@@ -24,8 +24,8 @@ pub struct ResumePolicy {
     /// A stream without a first message for this long may be held back by a proxy. The server must send one at once,
     /// for example a heartbeat. `f64::INFINITY` turns the detection off.
     pub first_message_timeout: Millis,
-    /// A page that is hidden for this long has no streams: each holds one of the six connections that a browser has to a
-    /// server over HTTP/1.1, for all of its tabs.
+    /// A page that is hidden for this long has no streams: each holds one of the six connections that a browser has to
+    /// a server over HTTP/1.1, for all of its tabs.
     pub hidden_timeout: Millis,
     /// The reasons of the server.
     pub reasons: Reasons,
@@ -669,8 +669,8 @@ mod tests {
     }
 
     proptest! {
-        /// A stream is open exactly if the machine takes it to be open. While the page is shown, the next attempt is due at
-        /// some time.
+        /// A stream is open exactly if the machine takes it to be open. While the page is shown, the next attempt is
+        /// due at some time.
         #[test]
         fn it_never_gives_up(events in prop::collection::vec((event(), 0.0..20_000.0f64, 0.0..1.0f64), 0..60)) {
             let mut machine = Page::new(0.0);

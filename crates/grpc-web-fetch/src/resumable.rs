@@ -1,7 +1,7 @@
 //! Streams that resume: the task around the state machine in [`crate::connection`].
 //!
-//! A stream that is replaced, for example by one with another request, stays open until its successor has had a message,
-//! so that the data does not stop in between. The same holds for a stream beside short calls, and the reverse.
+//! A stream that is replaced, for example by one with another request, stays open until its successor has had a
+//! message, so that the data does not stop in between. The same holds for a stream beside short calls, and the reverse.
 
 use std::{cell::Cell, future::pending, pin::pin, rc::Rc};
 

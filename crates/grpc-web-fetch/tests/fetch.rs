@@ -27,8 +27,8 @@ async fn get(origin: &'static str) -> Result<String, Status> {
 const MESSAGE: &[u8] = b"\0\0\0\0\x02\x08\x07";
 const OK: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
 
-/// Replaces `fetch` by one that responds with `bytes`, one byte per read, and then closes the body or leaves it open. It
-/// leaves the abort signal of the request in `window.signal`.
+/// Replaces `fetch` by one that responds with `bytes`, one byte per read, and then closes the body or leaves it open.
+/// It leaves the abort signal of the request in `window.signal`.
 fn respond(bytes: &[u8], closes: bool) {
     let fetch = Function::new_with_args(
         "bytes, closes",

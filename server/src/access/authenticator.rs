@@ -120,7 +120,8 @@ impl Authenticator for RidesAuthenticator {
     }
 }
 
-/// Returns the car that the client's certificate names, with the certificate. A certificate that names no car is ignored.
+/// Returns the car that the client's certificate names, with the certificate. A certificate that names no car is
+/// ignored.
 fn certificate_of_car(peer: Option<&Peer>) -> Option<(CarId, &ClientCertificate)> {
     let certificate = peer?.certificate.as_deref()?;
     Some((certified_car(certificate)?, certificate))

@@ -1,5 +1,5 @@
-//! Authorization, without I/O. [`role_table`] lists the roles that may call each method. [`rules`] decide which rides and
-//! cars a caller may use.
+//! Authorization, without I/O. [`role_table`] lists the roles that may call each method. [`rules`] decide which rides
+//! and cars a caller may use.
 
 mod authenticator;
 mod rules;

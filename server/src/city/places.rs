@@ -65,8 +65,8 @@ struct Piece<'a> {
 }
 
 impl Places {
-    /// Every named street of `roads`; and of the others those, closed or cut off, whose middle is so near to `roads` that
-    /// a rider can walk there.
+    /// Every named street of `roads`; and of the others those, closed or cut off, whose middle is so near to `roads`
+    /// that a rider can walk there.
     pub(super) fn new(osm: &Osm, roads: &Roads, index: &SegmentIndex, bounds: Bounds) -> Self {
         let reached = by_name(roads.segments.iter().map(|segment| Piece {
             ends: [segment.from, segment.to].map(|node| roads.nodes[node as usize]),

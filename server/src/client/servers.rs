@@ -38,8 +38,8 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Makes handles for the servers in `drivable_distance`. Each connects at the first call. `window` is the HTTP/2 flow control
-    /// window of a stream in bytes, `None` the default.
+    /// Makes handles for the servers in `drivable_distance`. Each connects at the first call. `window` is the HTTP/2
+    /// flow control window of a stream in bytes, `None` the default.
     ///
     /// Fails if a URL, the CA or the token is invalid.
     pub fn new(reach: &ServerArgs, window: Option<u32>) -> anyhow::Result<Self> {

@@ -78,8 +78,8 @@ impl MapCell {
         self.snapshot.get_or_init(|| frame::snapshot(cell, self.changed, &self.cars)).clone()
     }
 
-    /// Returns the cars after the change, and the entry in [`CellDelta::moves`] for each changed car. All lists are sorted
-    /// by car number.
+    /// Returns the cars after the change, and the entry in [`CellDelta::moves`] for each changed car. All lists are
+    /// sorted by car number.
     fn merged(
         &self,
         cell: Cell,

@@ -62,8 +62,8 @@ pub struct DriverConnection {
     pub number: CarNumber,
     /// The id of this connection for later calls, so that a replaced stream cannot act for its successor.
     pub link: DriverConnectionId,
-    /// The orders for the driver. The channel is closed without [`Order::Superseded`] if the driver left [`ORDER_QUEUE`]
-    /// orders unread.
+    /// The orders for the driver. The channel is closed without [`Order::Superseded`] if the driver left
+    /// [`ORDER_QUEUE`] orders unread.
     pub orders: mpsc::Receiver<Order>,
 }
 

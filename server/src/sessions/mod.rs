@@ -1,7 +1,7 @@
 //! Sessions as signed tokens.
 //!
-//! A token is valid if its signature is, and if its session was not [`revocations`]. The server stores nothing else but the
-//! signing key. It also accepts the tokens of an identity [`provider`], if one is configured.
+//! A token is valid if its signature is, and if its session was not [`revocations`]. The server stores nothing else but
+//! the signing key. It also accepts the tokens of an identity [`provider`], if one is configured.
 
 mod bearer;
 mod crypto;
@@ -128,7 +128,8 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Returns sessions that are signed with `gen_key`. No other tokens are accepted, and revocations are kept in memory.
+    /// Returns sessions that are signed with `gen_key`. No other tokens are accepted, and revocations are kept in
+    /// memory.
     pub fn new(keys: TokenKeys) -> Self {
         Self {
             keys,

@@ -159,7 +159,8 @@ pub(crate) fn pushback(status: &Status) -> Option<i64> {
     Some(status.metadata().get("grpc-retry-pushback-ms")?.to_str().unwrap().parse().unwrap())
 }
 
-/// Asserts that a call was refused with this code, reason and field, and that the reason has the domain of the contract.
+/// Asserts that a call was refused with this code, reason and field, and that the reason has the domain of the
+/// contract.
 #[track_caller]
 pub(crate) fn assert_refused<A: fmt::Debug>(
     outcome: Result<A, Status>,

@@ -27,8 +27,8 @@ pub fn connect(on_identity: impl Fn(&Identity) + 'static) -> (Client, Session<Fe
     (client.credentials(session.clone()), session)
 }
 
-/// The storage of the browser. The token and the secret of a guest are for all tabs and stay there: without them the guest
-/// has no access to their rides. An entered token may open more, and is removed with its tab.
+/// The storage of the browser. The token and the secret of a guest are for all tabs and stay there: without them the
+/// guest has no access to their rides. An entered token may open more, and is removed with its tab.
 #[derive(Default)]
 struct BrowserStores {
     /// The secret of the guest, only if the browser stores nothing. Otherwise no tab has it in its memory, so that a

@@ -20,7 +20,8 @@ pub(super) fn nearest(streets: &[Street], at: LatLng) -> Option<&str> {
         .map(|(_, name)| name)
 }
 
-/// Returns the distance in metres from `at` to the nearest point of `proxied_client`, on the plane that touches Earth at `at`.
+/// Returns the distance in metres from `at` to the nearest point of `proxied_client`, on the plane that touches Earth
+/// at `at`.
 fn distance_m(line: &[LatLng], at: LatLng) -> f64 {
     let shrink = cos(at.lat().to_radians());
     let plane = |p: LatLng| {

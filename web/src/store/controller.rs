@@ -364,7 +364,8 @@ impl Controller {
         spawn(self.client.keep_open(stream, is_online(), signals));
     }
 
-    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches [`initial_viewport`].
+    /// Loads the city. The map then sets the area to watch. If loading fails, the fleet stream watches
+    /// [`initial_viewport`].
     fn load_city(self: &Rc<Self>) {
         let this = self.clone();
         let on_failure = move || this.watch_fleet();

@@ -106,7 +106,8 @@ impl Options {
             _ => Content::plain(written.as_bytes().to_vec()),
         };
         let policy = csp::policy(&written);
-        // An upgrade may change the policy and not the HTML. The tag changes then, so that a browser drops its old copy.
+        // An upgrade may change the policy and not the HTML. The tag changes then, so that a browser drops its old
+        // copy.
         let tag = tag_of(&[written.as_bytes(), policy.as_bytes()]);
         let mut response = respond(headers, INDEX, content, &tag);
         response.headers_mut().insert(CACHE_CONTROL, FRESH);

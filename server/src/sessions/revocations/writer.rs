@@ -1,8 +1,8 @@
 //! The thread that writes revocations to the disk. It writes all that are queued in one commit, so that a thousand
 //! sign-outs at once cost one sync.
 //!
-//! A revocation is in force before it is on the disk. Until then it is in the list [`PendingRevocations`], whether or not its
-//! caller waits for the disk.
+//! A revocation is in force before it is on the disk. Until then it is in the list [`PendingRevocations`], whether or
+//! not its caller waits for the disk.
 
 use std::{
     io,

@@ -155,7 +155,8 @@ impl Body for OneChunk {
     fn complete(&mut self) {}
 }
 
-/// The storage of a browser, which outlives a page: a token of each origin, and the number of guests that were forgotten.
+/// The storage of a browser, which outlives a page: a token of each origin, and the number of guests that were
+/// forgotten.
 #[derive(Clone, Default)]
 struct Storage(Rc<RefCell<[Option<Token>; 2]>>, Rc<Cell<u32>>);
 
