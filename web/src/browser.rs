@@ -200,7 +200,7 @@ pub fn copy(text: &str) -> bool {
 
 /// Returns `text` in capitals. The browser has Unicode's tables, so that the page need not contain them.
 #[cfg(target_arch = "wasm32")]
-pub fn capitals(text: &str) -> String {
+pub fn uppercase(text: &str) -> String {
     js_sys::JsString::from(text).to_upper_case().into()
 }
 

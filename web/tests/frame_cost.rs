@@ -18,7 +18,10 @@ use rides_proto::{
 };
 use rides_web::{
     browser,
-    map::{engine::Engine, engine::MapInput, webgl::WebGlPainter},
+    map::{
+        engine::{Engine, MapInput},
+        webgl::WebGlPainter,
+    },
     model::{CityMap, Street, StreetClass},
     store::{FleetFrame, FleetModel, fleet_frame},
 };
@@ -239,7 +242,7 @@ async fn a_frame_is_drawn() {
     assert!(engine.is_showing(), "10,000 cars are drawn");
     for tick in 1000..1000 + (WARM_UP + TICKS) as u32 {
         let now = f64::from(tick) * INTERVAL;
-        engine.hand(Hand::Arrow(if tick % 2 == 0 { 1.0 } else { -1.0 }, 0.0), now);
+        engine.handle_input(MapInput::Arrow(if tick % 2 == 0 { 1.0 } else { -1.0 }, 0.0), now);
         engine.frame(&fleet, now + 8.0);
         finish(&gl);
         timed(panned, || engine.frame(&fleet, now + 24.0));

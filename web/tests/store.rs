@@ -114,30 +114,30 @@ async fn calls_fail_and_say_so(store: Store, commands: Commands) {
 
     let (pickup, dropoff, kind) = (helsinki(60.17), helsinki(60.18), RideType::Regular);
     commands.send(Command::Book { pickup, dropoff, kind });
-    assert_eq!(store.action.get_untracked(), Remote::Loading);
-    until("a failed booking", || matches!(store.action.get_untracked(), Remote::Failed(_))).await;
-    let Remote::Failed(failure) = store.action.get_untracked() else { panic!("it failed") };
+    assert_eq!(store.action.get_untracked(), RemoteData::Loading);
+    until("a failed booking", || matches!(store.action.get_untracked(), RemoteData::Failed(_))).await;
+    let RemoteData::Failed(failure) = store.action.get_untracked() else { panic!("it failed") };
     assert_eq!(failure.code, i32::from(tonic::Code::Unimplemented));
     commands.send(Command::Dismiss(failure));
-    assert_eq!(store.action.get_untracked(), Remote::Idle);
+    assert_eq!(store.action.get_untracked(), RemoteData::Idle);
 
     // A failure of one identity is not shown to another.
     commands.send(Command::Book { pickup, dropoff, kind });
-    until("another failed booking", || matches!(store.action.get_untracked(), Remote::Failed(_))).await;
+    until("another failed booking", || matches!(store.action.get_untracked(), RemoteData::Failed(_))).await;
     commands.send(Command::SignOut);
-    assert_eq!(store.action.get_untracked(), Remote::Idle);
+    assert_eq!(store.action.get_untracked(), RemoteData::Idle);
 
     commands.send(Command::Quote { pickup, dropoff, kind });
-    until("a failed quote", || matches!(store.quote.get_untracked(), Remote::Failed(_))).await;
+    until("a failed quote", || matches!(store.quote.get_untracked(), RemoteData::Failed(_))).await;
     commands.send(Command::ClearQuote);
-    assert_eq!(store.quote.get_untracked(), Remote::Idle);
+    assert_eq!(store.quote.get_untracked(), RemoteData::Idle);
 }
 
 async fn a_new_viewport_replaces_the_stream(store: Store, commands: Commands) {
     const WATCH: &str = "/rides.v1.Fleet/Watch";
     let watched = || calls().into_iter().filter(|call| call.ends_with(WATCH)).collect::<Vec<_>>();
     assert_eq!(watched(), [WATCH]);
-    commands.send(Command::Look(Bounds::around([helsinki(60.17)]).expect("a point")));
+    commands.send(Command::WatchArea(Bounds::around([helsinki(60.17)]).expect("a point")));
     until("the old stream's end", || watched().len() == 3).await;
     assert_eq!(watched(), [WATCH, WATCH, &format!("abort {WATCH}")]);
     assert_eq!(store.fleet.with_value(|fleet| fleet.borrow().in_view().count), 1);
