@@ -87,12 +87,16 @@ impl RunningClient {
 
     /// Returns the next line that contains `text`.
     async fn says(&mut self, text: &str) -> String {
-        while let Some(line) = self.next().await {
-            if line.contains(text) {
-                return line;
+        // Bounded in all, since the lines of a stream never end.
+        soon(text, async {
+            while let Some(line) = self.next().await {
+                if line.contains(text) {
+                    return line;
+                }
             }
-        }
-        panic!("the client ended without {text:?}");
+            panic!("the client ended without {text:?}");
+        })
+        .await
     }
 
     async fn ends(mut self) -> ExitStatus {
