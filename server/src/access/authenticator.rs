@@ -76,7 +76,8 @@ impl Authenticator for RidesAuthenticator {
 
     fn quota_key(&self, principal: &Principal, peer: Option<&Peer>) -> Option<String> {
         match principal.session() {
-            Some(session) => Some(session.id.clone()),
+            // The prefix keeps an id that a provider chose apart from the key of a car.
+            Some(session) => Some(["session ", session.id.as_str()].concat()),
             None => certificate_of_car(peer).map(|(car, _)| format!("car {car}")),
         }
     }
