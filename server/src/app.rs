@@ -544,8 +544,7 @@ fn page(configured: Option<PathBuf>, embedded: Option<EmbeddedPage>) -> anyhow::
 }
 
 /// Returns the methods of the port, with their limits. A request message has at most `largest` bytes. A service may
-/// have a lower limit of its messages than
-/// `--max-message-size`.
+/// have a lower limit of its messages than `--max-message-size`.
 fn contract(largest: usize, limits: &ServiceLimits) -> anyhow::Result<Contract> {
     let viewers = MethodLimit {
         limit: limits.max_viewers,
@@ -561,11 +560,10 @@ fn contract(largest: usize, limits: &ServiceLimits) -> anyhow::Result<Contract> 
     // The server remembers a session that has signed out for hours, and a limited number of them.
     let sign_out = MethodPolicy { max_per_hour: Some(sign_outs), ..Default::default() };
     let contract = Contract::new(&DESCRIPTOR_SETS, largest)?
-        .with_policy("/rides.v1.Fleet/Watch", watch)
-        .with_policy("/rides.v1.Sessions/SignOut", sign_out);
-    Ok(FLEET_LIMITS
-        .iter()
-        .fold(contract, |contract, &(path, largest)| contract.with_max_message_size(path, largest)))
+        .with_policy("/rides.v1.Fleet/Watch", watch)?
+        .with_policy("/rides.v1.Sessions/SignOut", sign_out)?;
+    let mut limits = FLEET_LIMITS.iter();
+    limits.try_fold(contract, |contract, &(path, largest)| contract.with_max_message_size(path, largest))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub struct Cli {
     #[command(flatten)]
     pub serve: Config,
 
-    /// Filter of the log on stderr: a level, or directives such as rides_server=debug,info.
+    /// Filter of the log on stderr: a level, or directives such as grpc_edge=debug,info.
     #[arg(long, env = "RIDES_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter, global = true, help_heading = None::<&str>)]
     pub log: String,
 }
@@ -75,8 +75,7 @@ impl Cli {
 }
 
 /// Returns `command` with a variable for each limit of the edge, which names none itself: `RIDES_MAX_STREAMS` is that
-/// of
-/// `--max-streams`.
+/// of `--max-streams`.
 fn with_variables_of_limits(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| match arg.get_long() {
         Some(long) if arg.get_env().is_none() && arg.get_help_heading() == Some("Limits") => {
@@ -648,6 +647,15 @@ mod tests {
             let left: Vec<_> = deaf.get_arguments().filter_map(clap::Arg::get_env).collect();
             assert!(left.is_empty(), "{words:?}: {left:?}");
         }
+        let limits = Cli::with_variables();
+        let unnamed = limits
+            .get_arguments()
+            .filter(|arg| arg.get_help_heading() == Some("Limits") && arg.get_env().is_none());
+        assert_eq!(
+            unnamed.map(|arg| arg.get_id().to_string()).collect::<Vec<_>>(),
+            [""; 0],
+            "limits without a variable"
+        );
         assert!(with_variable > 50, "only {with_variable} options have variables");
         let deaf_to_one = without_variables(Cli::with_variables(), &|name| name == "RIDES_MAP");
         let left =

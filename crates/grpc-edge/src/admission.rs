@@ -155,12 +155,10 @@ mod tests {
         let in_progress = MethodLimit { limit: 2, reason: "TOO_MANY_VIEWERS", message: String::new() };
         let limit = NonZeroU32::new(1_000).unwrap();
         let per_hour = MethodLimit { limit, reason: "TOO_MANY_SIGN_OUTS", message: String::new() };
-        let contract = contract(1)
-            .with_policy(
-                SERVER_STREAM,
-                MethodPolicy { max_in_progress: Some(in_progress), ..Default::default() },
-            )
-            .with_policy(BIDIRECTIONAL, MethodPolicy { max_per_hour: Some(per_hour), ..Default::default() });
+        let watched = MethodPolicy { max_in_progress: Some(in_progress), ..Default::default() };
+        let counted = MethodPolicy { max_per_hour: Some(per_hour), ..Default::default() };
+        let contract = contract(1).with_policy(SERVER_STREAM, watched).unwrap();
+        let contract = contract.with_policy(BIDIRECTIONAL, counted).unwrap();
         (Admission::new(limits, &contract), contract)
     }
 

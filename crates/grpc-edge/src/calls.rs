@@ -299,7 +299,12 @@ mod tests {
             .route(CLIENT_STREAM, never())
             .route(SERVER_STREAM, post(quiet))
             .route(BIDIRECTIONAL, post(quiet));
-        let rules = CallRules::new(Arc::new(Everyone), &contract(1), &Limits::default(), Names::default());
+        let rules = CallRules::new(
+            Arc::new(Everyone),
+            &contract(1),
+            &Limits::default(),
+            Names { error_domain: "test.v1", metrics_prefix: "test" },
+        );
         CallService::new(rules, Services::new(services))
     }
 

@@ -53,7 +53,7 @@ impl ConnectKind {
     /// Returns `status` in the form of Connect. The HTTP status is `code` for a unary call, and 200 for a stream.
     pub(super) fn refusal(self, code: StatusCode, status: &Status, trace: &TraceId) -> Response<Body> {
         let mut response = status::headers_only(status, trace);
-        // The status in the headers has the id of the call, which `alone` has added.
+        // The status in the headers has the id of the call, which `headers_only` has added.
         let signed = Status::from_header_map(response.headers());
         let error = error(signed.as_ref().unwrap_or(status));
         let (code, content_type, body) = match self {

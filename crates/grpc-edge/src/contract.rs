@@ -97,32 +97,34 @@ impl Contract {
     ///
     /// # Errors
     /// When a set cannot be decoded, or has the same method as another.
-    pub fn new(descriptor_sets: &[&[u8]], largest: usize) -> anyhow::Result<Self> {
+    pub fn new(descriptor_sets: &[&[u8]], max_message_size: usize) -> anyhow::Result<Self> {
         let mut contract =
             Self { services: Vec::new(), methods: HashMap::new(), paths: Vec::new(), policies: Vec::new() };
         for set in descriptor_sets {
             let set = FileDescriptorSet::decode(*set).context("failed to decode the compiled contract")?;
-            set.file.iter().try_for_each(|file| contract.add(file, largest))?;
+            set.file.iter().try_for_each(|file| contract.add(file, max_message_size))?;
         }
         Ok(contract)
     }
 
     /// Sets the largest request message of the method at `path`, in bytes.
-    #[must_use]
-    pub fn with_max_message_size(mut self, path: &str, largest: usize) -> Self {
-        if let Some(method) = self.methods.get_mut(path) {
-            method.max_message_size = largest;
-        }
-        self
+    ///
+    /// # Errors
+    /// When the contract has no such method.
+    pub fn with_max_message_size(mut self, path: &str, max_message_size: usize) -> anyhow::Result<Self> {
+        let method = self.methods.get_mut(path).with_context(|| unknown(path))?;
+        method.max_message_size = max_message_size;
+        Ok(self)
     }
 
     /// Sets the policy of the method at `path`.
-    #[must_use]
-    pub fn with_policy(mut self, path: &str, policy: MethodPolicy) -> Self {
-        if let Some(method) = self.methods.get(path) {
-            self.policies[method.index] = policy;
-        }
-        self
+    ///
+    /// # Errors
+    /// When the contract has no such method.
+    pub fn with_policy(mut self, path: &str, policy: MethodPolicy) -> anyhow::Result<Self> {
+        let method = self.methods.get(path).with_context(|| unknown(path))?;
+        self.policies[method.index] = policy;
+        Ok(self)
     }
 
     /// The full names of the services, for example `board.v1.Board`.
@@ -145,7 +147,7 @@ impl Contract {
         &self.policies
     }
 
-    fn add(&mut self, file: &FileDescriptorProto, largest: usize) -> anyhow::Result<()> {
+    fn add(&mut self, file: &FileDescriptorProto, max_message_size: usize) -> anyhow::Result<()> {
         for service in &file.service {
             let name = format!("{}.{}", file.package(), service.name());
             for method in &service.method {
@@ -156,7 +158,7 @@ impl Contract {
                     (true, true) => MethodKind::Bidirectional,
                 };
                 let path = format!("/{name}/{}", method.name());
-                let method = Method { index: self.paths.len(), kind, max_message_size: largest };
+                let method = Method { index: self.paths.len(), kind, max_message_size };
                 ensure!(self.methods.insert(path.clone(), method).is_none(), "the contract has {path} twice");
                 self.paths.push(path);
                 self.policies.push(MethodPolicy::default());
@@ -167,6 +169,10 @@ impl Contract {
     }
 }
 
+fn unknown(path: &str) -> String {
+    format!("the contract has no method {path}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +180,7 @@ mod tests {
 
     #[test]
     fn it_knows_what_is_in_the_proto_files() {
-        let contract = contract(1_000).with_max_message_size(BIDIRECTIONAL, 10);
+        let contract = contract(1_000).with_max_message_size(BIDIRECTIONAL, 10).unwrap();
         for (path, kind, largest) in [
             (UNARY, MethodKind::Unary, 1_000),
             (SERVER_STREAM, MethodKind::ServerStreaming, 1_000),
@@ -197,6 +203,14 @@ mod tests {
         let set = descriptor_set();
         let why = Contract::new(&[&set, &set], 1).err().unwrap().to_string();
         assert_eq!(why, "the contract has /test.v1.Test/Unary twice");
+    }
+
+    #[test]
+    fn a_limit_of_an_unknown_method_is_an_error() {
+        const PATH: &str = "/test.v1.Test/Nonsense";
+        let why = "the contract has no method /test.v1.Test/Nonsense";
+        assert_eq!(contract(1).with_max_message_size(PATH, 1).err().unwrap().to_string(), why);
+        assert_eq!(contract(1).with_policy(PATH, MethodPolicy::default()).err().unwrap().to_string(), why);
     }
 
     #[test]

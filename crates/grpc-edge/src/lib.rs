@@ -115,7 +115,7 @@ use self::{
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The names by which a program is known in its errors and metrics.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Names {
     /// The domain of a reason in `ErrorInfo`, for example `board.v1`.
     pub error_domain: &'static str,

@@ -46,13 +46,14 @@ impl Authenticator for RidesAuthenticator {
     type Principal = Principal;
 
     fn authenticate(&self, call: &CallHead<'_>) -> Result<Principal, Status> {
-        let access = call.method.and_then(|method| self.access.get(method.index()));
-        let Some(access) = access else {
+        let Some(method) = call.method else {
             return match self.policy {
                 AuthPolicy::Open => Ok(Principal::Anonymous),
                 AuthPolicy::Required => Err(status::no_such_method()),
             };
         };
+        // The table has each method of the contract. A method of another contract is refused.
+        let access = self.access.get(method.index()).ok_or_else(status::no_such_method)?;
         if *access == Access::Public {
             return Ok(Principal::Anonymous);
         }

@@ -19,7 +19,7 @@ use rustls::{
 };
 use tokio::sync::watch;
 
-use super::{PemError, follow::follow, pem, provider};
+use super::{PemError, certified_car, follow::follow, pem, provider};
 use grpc_edge::{ClientCertificate, Revocations};
 
 type Verifier = Arc<dyn ClientCertVerifier>;
@@ -88,6 +88,10 @@ impl Revocations for ClientVerifier {
     fn watch(&self, certificate: Arc<ClientCertificate>) -> BoxFuture<'static, ()> {
         let clients = self.clone();
         Box::pin(async move {
+            // Nobody is known by a certificate that names no car.
+            if certified_car(&certificate).is_none() {
+                return;
+            }
             let mut lists = clients.now.subscribe();
             // The list may have changed since the handshake.
             while clients.is_valid(certificate.chain()) {
