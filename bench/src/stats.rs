@@ -6,8 +6,8 @@ use std::time::Duration;
 const LATE: f64 = 1.5;
 /// The share of late gaps below which viewers count as served in time.
 const LATE_SHARE: f64 = 0.01;
-/// The largest deviation of the mean gap from the tick, as a share of it. It finds servers that slow their own ticks,
-/// which have no late gaps.
+/// The largest deviation of the mean gap from the tick, as a share of it. It finds servers that tick more slowly than
+/// asked: no single gap of theirs is late.
 const TICK_TOLERANCE: f64 = 0.03;
 
 /// The lowest, the median and the highest result of several runs.

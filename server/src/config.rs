@@ -74,8 +74,8 @@ impl Cli {
     }
 }
 
-/// Returns `command` with a variable for each limit of the edge, which names none itself: `RIDES_MAX_STREAMS` is that
-/// of `--max-streams`.
+/// Returns `command` with a variable for each limit of `grpc-edge`, a crate that names no variables:
+/// `RIDES_MAX_STREAMS` is that of `--max-streams`.
 fn with_variables_of_limits(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| match arg.get_long() {
         Some(long) if arg.get_env().is_none() && arg.get_help_heading() == Some("Limits") => {
@@ -134,7 +134,7 @@ pub struct Config {
     #[arg(skip)]
     pub embedded_page: Option<EmbeddedPage>,
 
-    /// Path below which a proxy serves the page, for example /rides/, if the proxy does not strip it.
+    /// Prefix of all paths, for example /rides/; needed behind a proxy that does not remove it.
     #[arg(long, env = "RIDES_BASE_PATH", value_name = "PATH")]
     pub base_path: Option<BasePath>,
 
@@ -146,7 +146,7 @@ pub struct Config {
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
     pub map: Option<PathBuf>,
 
-    /// Updates of moving cars per second that viewers are sent, from 0.5 to 30.
+    /// Number of times per second that viewers get new positions, from 0.5 to 30.
     #[arg(long, env = "RIDES_TICK", default_value = "4", value_name = "HZ", value_parser = tick_hz)]
     pub tick: f64,
 
@@ -158,7 +158,7 @@ pub struct Config {
     #[arg(long, env = "RIDES_VIEWER_TIMEOUT", default_value = "20", value_name = "SECONDS", value_parser = viewer_timeout, help_heading = "Limits")]
     pub viewer_timeout: Duration,
 
-    /// Send a viewport with more cars than this as a number of cars per map cell, from 1 to 100000.
+    /// If a viewport has more cars than this, send only the number of cars in each map cell; from 1 to 100000.
     #[arg(long, env = "RIDES_VIEWER_CARS", default_value = "10000", value_name = "N", value_parser = viewer_cars, help_heading = "Limits")]
     pub viewer_cars: usize,
 
@@ -377,7 +377,7 @@ pub struct SimConfig {
     #[arg(long, env = "RIDES_MAP", value_name = "FILE.osm.pbf")]
     pub map: Option<PathBuf>,
 
-    /// Id of the first car; the simulation inside the server counts from 1.
+    /// Id of the first car; the cars that the server itself simulates begin at 1.
     #[arg(long, env = "RIDES_FIRST_CAR", default_value = "1000001", value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub first_car: i64,
 
@@ -405,12 +405,12 @@ pub struct RevokeConfig {
     #[arg(long, env = "RIDES_SESSION", value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub session: Option<String>,
 
-    /// Rider, driver or dispatcher whose sessions until now are all revoked.
+    /// Rider, driver or dispatcher: revoke all of its sessions that exist now.
     #[arg(long, env = "RIDES_SUBJECT", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub subject: Option<String>,
 }
 
-/// The subject of a token. `role` and `subject` are `Some` unless there is a subcommand.
+/// The arguments of `token`. `role` and `subject` are `Some` unless there is a subcommand.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub struct TokenConfig {
     /// The subcommand. `None` prints a token.
@@ -455,7 +455,7 @@ pub struct JournalConfig {
 pub enum JournalAction {
     /// Check the whole journal and print its problems, with exit code 1 if there are any; the server may be running.
     Check,
-    /// Rebuild the lists of rides from the events; the server must not be running.
+    /// Rebuild the stored lists of rides from the events; the server must not be running.
     Rebuild,
     /// Write every event to stdout as one JSON object per line; the server may be running.
     Export,

@@ -30,11 +30,11 @@ pub struct ServiceLimits {
     #[arg(id = "max_open_rides", long = "max-open-rides", env = "RIDES_MAX_OPEN_RIDES", default_value = "10", value_name = "N", value_parser = count::<1_000_000>)]
     pub max_open_rides: usize,
 
-    /// Most open rides that guests have booked from one address
+    /// Most open rides that riders without an account have booked from one address
     #[arg(id = "max_open_rides_per_address", long = "max-open-rides-per-address", env = "RIDES_MAX_OPEN_RIDES_PER_ADDRESS", default_value = "50", value_name = "N", value_parser = count::<1_000_000>)]
     pub max_open_rides_per_address: usize,
 
-    /// Most open rides that guests with a token have booked from all exempt addresses together
+    /// Most open rides that riders without an account have booked from all --exempt-addresses together
     #[arg(id = "max_open_rides_at_exempt_addresses", long = "max-open-rides-at-exempt-addresses", env = "RIDES_MAX_OPEN_RIDES_AT_EXEMPT_ADDRESSES", default_value = "1000", value_name = "N", value_parser = count::<1_000_000>)]
     pub max_open_rides_at_exempt_addresses: usize,
 

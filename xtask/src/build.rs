@@ -13,7 +13,7 @@ use crate::{page, progress, setup, shell};
 /// The feature of rides-server that puts the page into the program.
 const EMBEDDED_PAGE: &str = "embedded-page";
 
-/// The target of programs that need no library of the system.
+/// The target of statically linked programs.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The purpose of a build.

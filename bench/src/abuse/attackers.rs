@@ -228,8 +228,8 @@ impl AttackLoop {
         }
     }
 
-    /// Schedules the next turn of a client without pauses, if everything is sent: either now, or when an event
-    /// reports room in the socket's send buffer.
+    /// Schedules the next turn of a client that makes no pauses, once everything is sent: now, or when an event reports
+    /// room in the socket's send buffer.
     fn when_sent(&mut self, slot: usize) {
         if let Some(client) = &mut self.clients[slot]
             && client.then == NextAction::AT_ONCE

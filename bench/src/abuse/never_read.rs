@@ -16,7 +16,7 @@ impl Attack for NeverRead {
         "open streams of the whole city, over HTTP/1.1 and HTTP/2, and never read them"
     }
 
-    /// Lasts longer than `--viewer-timeout`.
+    /// The clients of an attack that lasts longer than `--viewer-timeout`.
     fn crowd(&self) -> AttackClients {
         AttackClients {
             clients: 1_000,

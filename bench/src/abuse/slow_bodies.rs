@@ -29,7 +29,7 @@ impl Attack for SlowBodies {
         "send one byte of a unary request's message per second, over HTTP/1.1 and HTTP/2"
     }
 
-    /// Lasts longer than `--body-timeout`.
+    /// The clients of an attack that lasts longer than `--body-timeout`.
     fn crowd(&self) -> AttackClients {
         AttackClients {
             clients: 2_000,

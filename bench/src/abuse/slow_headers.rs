@@ -13,7 +13,7 @@ impl Attack for SlowHeaders {
         "send one byte of a request's headers per second, and never finish them"
     }
 
-    /// Lasts longer than `--header-timeout`.
+    /// The clients of an attack that lasts longer than `--header-timeout`.
     fn crowd(&self) -> AttackClients {
         AttackClients {
             clients: 3_000,

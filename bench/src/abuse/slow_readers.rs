@@ -25,7 +25,7 @@ impl Attack for SlowReaders {
         "open streams of the whole city, and read 1,000 bytes per second"
     }
 
-    /// Lasts longer than `--viewer-timeout`.
+    /// The clients of an attack that lasts longer than `--viewer-timeout`.
     fn crowd(&self) -> AttackClients {
         AttackClients {
             clients: VIEWERS,

@@ -182,8 +182,8 @@ impl Acceptor {
         }
     }
 
-    /// Has the connection reset when it is dropped. After an orderly close the kernel would keep it in TIME_WAIT for a
-    /// minute.
+    /// Makes the drop of the connection send a reset. After an orderly close the kernel would keep it in TIME_WAIT for
+    /// a minute.
     fn refuse(&mut self, stream: &TcpStream, address: IpAddr) {
         self.metrics.refuse();
         tracing::debug!(%address, "refused a connection: its address has too many connections");
@@ -206,7 +206,7 @@ impl Acceptor {
     }
 }
 
-/// The time since the last break of the accept loop.
+/// The time for which the accept loop has run since its last pause.
 struct Backoff {
     began: Instant,
     /// At least one connection was refused since then.

@@ -46,8 +46,9 @@ impl Draining {
 }
 
 impl CallLifetime {
-    /// The end of a call that began at `begun` with the client's deadline `asked`. `kind` is `None` if the contract has
-    /// no such method. `ties` is not called for a unary call.
+    /// Returns the lifetime of a call that began at `begun`, and whose client asked for the deadline `asked`. `kind` is
+    /// `None` if the contract has no such method. `ties` returns the other events that end a stream. It is not called
+    /// for a unary call.
     pub(super) fn of(
         kind: Option<MethodKind>,
         begun: Instant,

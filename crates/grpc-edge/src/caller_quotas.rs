@@ -50,7 +50,7 @@ pub(super) struct CallPermit(Arc<CallerUsage>);
 /// The quota that is used up.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum QuotaExceeded {
-    /// The rate. The next call is allowed after this time.
+    /// The rate of calls, with the time to wait until the next call is allowed.
     Rate(Duration),
     /// The number of calls in progress.
     InProgress,

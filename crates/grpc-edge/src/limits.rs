@@ -39,7 +39,7 @@ pub struct Limits {
     #[cfg_attr(feature = "clap", arg(id = "max_messages_per_second", long = "max-messages-per-second", default_value = "100000", value_name = "N", value_parser = rate))]
     pub max_messages_per_second: NonZeroU32,
 
-    /// Addresses and networks without limits per address, for example a reverse proxy
+    /// Addresses and networks that are exempt from limits per address and per connection, for example a proxy
     #[cfg_attr(feature = "clap", arg(
         id = "exempt_addresses",
         long = "exempt-addresses",
@@ -82,7 +82,7 @@ pub struct Limits {
     #[cfg_attr(feature = "clap", arg(id = "ping_timeout", long = "ping-timeout", default_value = "5", value_name = "SECONDS", value_parser = seconds))]
     pub ping_timeout: Duration,
 
-    /// Most cancelled calls of one HTTP/2 connection that the server has not handled yet
+    /// Most cancelled calls that wait to be handled on one HTTP/2 connection; one more closes it
     #[cfg_attr(feature = "clap", arg(id = "max_resets", long = "max-resets", default_value = "1000", value_name = "N", value_parser = count::<100_000>))]
     pub max_resets: usize,
 

@@ -31,7 +31,7 @@ impl MessageStream {
         Self(Box::pin(messages))
     }
 
-    /// Returns the only message of a unary call, after its end. If there are several, it returns the last.
+    /// Returns the message of a unary call, after its end: the last one, if the server has sent several.
     ///
     /// # Errors
     /// The status of the call, or INTERNAL if the call ended with OK and without a message.

@@ -47,7 +47,7 @@ pub struct ClientConfig {
 /// The servers to call, and how to connect to them.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
-    /// URL of the server; after commas, URLs of servers with the same rides to fail over to.
+    /// URL of the server; for failover, URLs of servers with the same rides, separated by commas.
     #[arg(long, env = "RIDES_CONNECT", value_name = "URL", value_delimiter = ',', global = true,
           default_value = "http://127.0.0.1:8080", value_parser = crate::config::server_url)]
     pub connect: Vec<http::Uri>,

@@ -41,7 +41,7 @@ impl Viewer {
         Self { boards, slot: seat, state: sight }
     }
 
-    /// Returns the slot by which the edge finds out that this viewer has expired.
+    /// Returns the shared flag by which the port learns that this viewer has expired.
     pub fn slot(&self) -> Arc<ViewerSlot> {
         self.slot.clone()
     }

@@ -88,8 +88,8 @@ impl ActiveRides {
         }
     }
 
-    /// Sends a log to the watchers of its ride. A ride that is over is removed: its watchers see the last log, and
-    /// then that the channel is closed.
+    /// Sends the events of a ride to its watchers. A ride that is over is removed: its watchers get the last events, and
+    /// then the channel closes.
     fn publish(&mut self, log: Arc<RideLog>) {
         let over = log.ride.state.is_over();
         if over {

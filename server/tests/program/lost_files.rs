@@ -45,7 +45,7 @@ fn moved(dir: &Path) -> PathBuf {
     elsewhere
 }
 
-/// Replaces the directory by a copy, as a backup does that was restored.
+/// Replaces the directory by a copy, as restoring a backup does.
 fn replace_with_copy(dir: &Path) {
     let elsewhere = moved(dir);
     fs::create_dir(dir).unwrap();

@@ -42,7 +42,7 @@ pub(crate) enum Need {
     PageLinter,
     /// Chromium or Chrome, with its WebDriver.
     Browser,
-    /// The target and the C compiler of programs that need no library of the system.
+    /// The target and the C compiler of statically linked programs.
     StaticTarget,
     /// buildah, which builds images without a daemon.
     Buildah,

@@ -100,8 +100,8 @@ pub enum ExportError {
 /// Returns the number of events.
 ///
 /// # Errors
-/// When the events cannot be read or written. Also at the end, after all readable events, if acknowledged ones cannot
-/// be read.
+/// When the events cannot be read or written. If only some acknowledged events cannot be read, all others are written
+/// first.
 pub fn export(dir: &Path, out: &mut impl Write) -> Result<u64, ExportError> {
     let db = open_existing(dir)?;
     let (mut last, mut count) = (0, 0);
