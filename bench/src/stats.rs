@@ -32,7 +32,7 @@ impl Spread {
     }
 }
 
-/// Returns the smallest value that at least `share` of all values do not exceed, or `None` if there are none.
+/// Returns the smallest value that at least `share` of all values do not exceed, or `None` if `values` is empty.
 pub(crate) fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let rank = (share * values.len() as f64).ceil() as usize;

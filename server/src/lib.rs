@@ -4,7 +4,6 @@ pub mod access;
 pub mod app;
 pub mod city;
 pub mod client;
-mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod dispatch;

@@ -86,7 +86,7 @@ pub(super) struct AttackResult {
 }
 
 impl AttackResult {
-    /// Returns a description of each failure. The server passes if there is none.
+    /// Returns a description of each failure. The server passes if the list is empty.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let Self { quiet, during, memory, .. } = self;

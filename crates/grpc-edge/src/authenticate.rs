@@ -70,10 +70,10 @@ pub(super) trait AnyAuthenticator: Send + Sync {
     /// Puts the caller into the extensions of the request, and returns the key of its quota.
     fn authenticate(&self, method: Option<Method>, request: &mut Parts) -> Result<Option<String>, Status>;
 
-    /// As [`Authenticator::credentials_end`], for the caller in `extensions`.
+    /// Returns [`Authenticator::credentials_end`] of the caller in `extensions`.
     fn credentials_end(&self, extensions: &Extensions) -> Option<CredentialsEnd>;
 
-    /// As [`Authenticator::authorize_metrics`].
+    /// Calls [`Authenticator::authorize_metrics`].
     fn authorize_metrics(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<(), Status>;
 }
 

@@ -74,6 +74,7 @@ mod tls;
 mod token_bucket;
 mod trace_id;
 mod transport;
+pub mod wall_clock;
 mod wrong_protocol;
 
 use std::{future::ready, path::PathBuf, sync::Arc};

@@ -154,15 +154,11 @@ mod parse {
     }
 
     pub(super) fn rate(text: &str) -> Result<NonZeroU32, String> {
-        rate_up_to(1_000_000, text)
-    }
-
-    pub(super) fn rate_up_to(most: usize, text: &str) -> Result<NonZeroU32, String> {
-        let rate = whole(text, 1..=most)?;
+        let rate = whole(text, 1..=1_000_000)?;
         u32::try_from(rate).ok().and_then(NonZeroU32::new).ok_or_else(|| "must be a rate".to_owned())
     }
 
-    pub(super) fn whole(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
+    fn whole(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
         text.parse()
             .ok()
             .filter(|number| range.contains(number))
@@ -178,7 +174,7 @@ mod parse {
     }
 
     /// Parses a number of seconds within `range`. A range contains no NaN, and a finite one no infinity.
-    pub(super) fn duration(text: &str, range: RangeInclusive<f64>) -> Result<Duration, String> {
+    fn duration(text: &str, range: RangeInclusive<f64>) -> Result<Duration, String> {
         text.parse()
             .ok()
             .filter(|seconds| range.contains(seconds))

@@ -10,19 +10,15 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use rustls::{ServerConfig, pki_types::CertificateDer};
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
+use super::wall_clock;
+
 /// The longest time of a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time between two looks at the clock until a certificate ends. The clock may be corrected, or the machine may
-/// sleep.
-const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Watches whether a certificate is revoked while its client is connected. See [`Tls::with_revocations`].
 pub trait Revocations: Send + Sync + 'static {
@@ -141,15 +137,8 @@ impl ClientCertificate {
 
     /// Returns once the certificate has expired or is revoked.
     pub async fn ended(&self) {
-        let expired = async {
-            while let Ok(left) = self.not_after.duration_since(SystemTime::now())
-                && !left.is_zero()
-            {
-                sleep(left.min(CLOCK_CHECK_INTERVAL)).await;
-            }
-        };
         tokio::select! {
-            () = expired => {}
+            () = wall_clock::sleep_until(self.not_after) => {}
             () = self.revoked.cancelled() => {}
         }
     }

@@ -170,7 +170,7 @@ impl ProxiedClient {
     /// Opens a stream that the proxy or the server must refuse.
     ///
     /// # Errors
-    /// When the error is not `code` with a message that contains `why`, or when there is none.
+    /// When the call succeeds, or fails otherwise than by `code` with a message that contains `why`.
     pub async fn fails(&self, code: Code, why: &str) -> Result<()> {
         let status = self.fleet().watch(a_view()).await.err().context("the stream was not refused")?;
         ensure!(status.code() == code && status.message().contains(why), "{status:?}");
@@ -190,7 +190,7 @@ impl ProxiedClient {
     /// Uploads positions to a proxy that must refuse an upload of this size.
     ///
     /// # Errors
-    /// When the error is not `code` with a message that contains `why`, or when there is none.
+    /// When the call succeeds, or fails otherwise than by `code` with a message that contains `why`.
     pub async fn upload_fails(&self, code: Code, why: &str) -> Result<()> {
         let status = self.upload().await?.err().context("the upload was not refused")?;
         ensure!(status.code() == code && status.message().contains(why), "{status:?}");

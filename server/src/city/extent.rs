@@ -94,7 +94,7 @@ fn contains_box(outer: Bounds, inner: Bounds) -> bool {
     outer.contains(inner.south_west()) && outer.contains(inner.north_east())
 }
 
-/// Returns the intersection, or `a` if there is none.
+/// Returns the intersection, or `a` if the two do not overlap.
 fn intersection(a: Bounds, b: Bounds) -> Bounds {
     let (a_sw, a_ne, b_sw, b_ne) = (a.south_west(), a.north_east(), b.south_west(), b.north_east());
     let south_west = LatLng::new(a_sw.lat().max(b_sw.lat()), a_sw.lng().max(b_sw.lng()));

@@ -178,7 +178,7 @@ impl City {
         snapped
     }
 
-    /// Returns the fastest route, or `None` if there is none, as between places of different cities.
+    /// Returns the fastest route, or `None` if no route connects the places, for example in different cities.
     pub fn route(&self, from: &Snapped, to: &Snapped) -> Option<Route> {
         route::route(&self.roads, &self.router, from, to)
     }

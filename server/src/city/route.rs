@@ -41,12 +41,12 @@ impl RouteCourse {
     }
 }
 
-/// Returns the duration of the fastest route, or `None` if there is none.
+/// Returns the duration of the fastest route, or `None` if no route connects the places.
 pub(super) fn drive_time(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Duration> {
     Some(Duration::from_millis(course(roads, router, from, to)?.millis() as u64))
 }
 
-/// Returns the fastest route, or `None` if there is none.
+/// Returns the fastest route, or `None` if no route connects the places.
 pub(super) fn route(roads: &Roads, router: &Router, from: &Snapped, to: &Snapped) -> Option<Route> {
     let course = course(roads, router, from, to)?;
     let mut steps = vec![(from.at, 0)];

@@ -33,7 +33,7 @@ pub use self::{
     revocations::{MAX_REVOCATIONS, Revocations, RevokeError, SessionScope},
     token::TokenKeys,
 };
-use crate::clock;
+use grpc_edge::wall_clock;
 
 /// The lifetime of a session from sign-in or renewal.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
@@ -266,7 +266,7 @@ impl SessionExpiry {
     /// Returns when the session has expired or was revoked.
     pub async fn ended(&self) -> Unauthenticated {
         tokio::select! {
-            () = clock::sleep_until(self.session.expires_at) => {}
+            () = wall_clock::sleep_until(self.session.expires_at) => {}
             () = self.revocations.until_revoked(&self.session) => {}
         }
         Unauthenticated::Expired

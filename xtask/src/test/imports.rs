@@ -29,7 +29,6 @@ const MODULES: &[(&str, &[&str])] = &[
     ("access", &["rides", "services", "sessions", "tls"]),
     ("city", &["files"]),
     ("client", &["config", "files", "server_connection", "signals", "terminal_text"]),
-    ("clock", &[]),
     (
         "config",
         &[
@@ -60,7 +59,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("server_connection", &["tls"]),
     ("service_limits", &["config", "services", "sessions"]),
     ("services", &["access", "city", "dispatch", "fanout", "fleet", "rides", "sessions"]),
-    ("sessions", &["clock", "files", "tls"]),
+    ("sessions", &["files", "tls"]),
     ("signals", &["telemetry"]),
     ("sim", &["city", "files", "server_connection", "sessions"]),
     ("telemetry", &["terminal_text"]),

@@ -1,4 +1,4 @@
-//! Timers by the wall clock, by which tokens and certificates expire.
+//! A timer by the wall clock, by which tokens and certificates expire.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Returns when the wall clock has reached `at`.
-pub(crate) async fn sleep_until(at: SystemTime) {
+pub async fn sleep_until(at: SystemTime) {
     while let Ok(left) = at.duration_since(SystemTime::now())
         && !left.is_zero()
     {
